@@ -1,0 +1,192 @@
+"""Source cards: one YAML per origin of raw data, and the listing of its files that makes a dump an artifact.
+
+    name: my_crawl
+    origin: https://example.org/crawl          # where it came from, for people
+    licence: CC-BY-4.0
+    languages: [zh, en]
+    domain: zh                                  # routes to an RRE expert group; frozen before tokenize
+    format: warc                                # warc | jsonl | files
+    paths: ["crawl/*.warc.gz"]                  # below data_root, or absolute
+    fields: {text: body, id: key}               # jsonl only: document field -> record field
+
+Listings are sorted by relative path, so the order of a file system never shows.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data_specs.config import parse_config
+from data_specs.errors import SpecError, nearest
+from data_specs.fingerprint import file_digest, fingerprint, plain
+from data_specs.manifest import write_json
+
+FORMATS = ("warc", "jsonl", "files")
+#: Cards that ship with the project.
+CARD_FOLDER = Path(__file__).parent / "sources"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCard:
+    """What one source is and how its records become documents."""
+
+    name: str
+    origin: str
+    licence: str
+    languages: tuple[str, ...]
+    domain: str
+    format: str
+    paths: tuple[str, ...]
+    fields: dict[str, Any] = field(default_factory=dict)  # record schema; see stages/ingest
+    exclude: tuple[str, ...] = ()  # glob patterns of file names to leave out
+    notes: str = ""  # caveats, for people; never identity
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ValueError(f"format {self.format!r} is unknown.{nearest(self.format, FORMATS)}")
+        if not self.paths:
+            raise ValueError(f"source {self.name!r} has no paths")
+
+    def identity(self) -> dict[str, Any]:
+        """What of the card changes documents: not its prose, not where its files lie."""
+        return {
+            "name": self.name,
+            "languages": list(self.languages),
+            "domain": self.domain,
+            "format": self.format,
+            "fields": plain(self.fields),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One raw file of a dump."""
+
+    name: str  # path relative to the folder that the pattern starts from; identity
+    path: str  # where it lies on this machine; not identity
+    num_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A raw dump as an artifact: card and listing. Its fingerprint sees a changed, added or removed file."""
+
+    card: SourceCard
+    files: tuple[SourceFile, ...]
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """What the fingerprint is computed from."""
+        return {"card": self.card.identity(), "files": [[f.name, f.num_bytes, f.sha256] for f in self.files]}
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.payload)
+
+
+def load_card(name: str, folders: Iterable[Path]) -> SourceCard:
+    """Find ``name``.yaml in ``folders`` (first wins), or read ``name`` itself when it is a path to a YAML file."""
+    folders = [*folders, CARD_FOLDER]
+    if name.endswith((".yaml", ".yml")):
+        return read_card(Path(name))
+    for folder in folders:
+        if (folder / f"{name}.yaml").is_file():
+            return read_card(folder / f"{name}.yaml")
+    known = {path.stem for folder in folders for path in folder.glob("*.yaml")}
+    raise SpecError(f"no source card {name!r} in {', '.join(map(str, folders))}.{nearest(name, known)}")
+
+
+def read_card(path: Path) -> SourceCard:
+    """Parse one card; errors name the file and the key."""
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot read the source card: {error}") from None
+    if not isinstance(values, Mapping):
+        raise SpecError(f"{path}: a source card is a mapping (name, origin, licence, ...), not {type(values).__name__}")
+    card = parse_config(SourceCard, values, str(path))
+    if card.name != path.stem:
+        raise SpecError(f"{path}: the card's name {card.name!r} must equal its file name {path.stem!r}")
+    return card
+
+
+def list_files(card: SourceCard, data_root: Path) -> list[tuple[str, Path]]:
+    """(name, path) of every file that the card's patterns match, sorted by name; a pattern without a match raises."""
+    found: dict[str, Path] = {}
+    for pattern in card.paths:
+        pattern = os.path.expanduser(os.path.expandvars(pattern))
+        full = pattern if os.path.isabs(pattern) else str(data_root / pattern)
+        # names start below the last folder without a wildcard, so that moving a dump keeps its identity
+        anchor = _anchor(full)
+        matches = [Path(match) for match in glob.glob(full, recursive=True) if os.path.isfile(match)]
+        kept = [m for m in matches if not any(m.match(excluded) for excluded in card.exclude)]
+        if not kept:
+            raise SpecError(
+                f"source {card.name!r}: pattern {pattern!r} matches no file under {data_root}; "
+                f"set data_root=... or correct the card"
+            )
+        for match in kept:
+            found[match.relative_to(anchor).as_posix()] = match
+    return sorted(found.items())
+
+
+def _anchor(pattern: str) -> Path:
+    parts = Path(pattern).parts
+    for position, part in enumerate(parts):
+        if glob.has_magic(part):
+            return Path(*parts[:position])
+    return Path(pattern).parent
+
+
+def open_source(card: SourceCard, data_root: Path, digests: DigestCache) -> Source:
+    """List and digest a dump."""
+    files = []
+    for name, path in list_files(card, data_root):
+        try:
+            size = path.stat().st_size
+            files.append(SourceFile(name, str(path), size, digests.sha256(path)))
+        except OSError as error:
+            raise SpecError(f"source {card.name!r}: cannot read {path}: {error.strerror}") from None
+    return Source(card, tuple(files))
+
+
+class DigestCache:
+    """File digests remembered by path, size, mtime and inode, so that planning does not read the dump again."""
+
+    def __init__(self, path: Path, *, verify: bool = False) -> None:
+        self._path = path
+        self._verify = verify
+        self._known: dict[str, list[Any]] = {}
+        self._changed = False
+        if path.is_file() and not verify:
+            try:
+                self._known = json.loads(path.read_text("utf-8"))
+            except ValueError:
+                self._known = {}  # a cache may be lost without harm
+
+    def sha256(self, path: Path) -> str:
+        """Digest of ``path``, from the cache when nothing about the file changed."""
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
+        entry = self._known.get(str(path))
+        if entry is None or entry[:3] != stamp:
+            entry = [*stamp, file_digest(path)]
+            self._known[str(path)] = entry
+            self._changed = True
+        return str(entry[3])
+
+    def save(self) -> None:
+        """Write the cache back when it learned something."""
+        if self._changed:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._path, self._known)
+            self._changed = False

@@ -1,0 +1,36 @@
+"""The table of stages: key in YAML -> class. The only registry; modules load when a pipeline names them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from data_specs.errors import SpecError, nearest
+from stages.base import Stage
+
+#: key -> "module:Class"
+CATALOG: dict[str, str] = {
+    "ingest": "stages.ingest.stage:Ingest",
+    "clean": "stages.clean.stage:Clean",
+    "signals": "stages.signals.stage:Signals",
+    "filter": "stages.filter.stage:Filter",
+    "dedup_exact": "stages.dedup.exact_stage:DedupExact",
+    "dedup_minhash": "stages.dedup.minhash_stage:DedupMinHash",
+    "split": "stages.split.stage:Split",
+    "tokenizer": "stages.tokenize.tokenizer_stage:TrainTokenizer",
+    "tokenize": "stages.tokenize.stage:Tokenize",
+    "pack": "stages.pack.stage:Pack",
+    "mix": "stages.mix.stage:Mix",
+    "routing": "stages.routing.stage:Routing",
+    "pretrain": "stages.pretrain.stage:Pretrain",
+    "evaluate": "stages.evaluate.stage:Evaluate",
+}
+
+
+def stage_class(key: str) -> type[Stage[Any]]:
+    """Class of a stage by its key; an unknown key raises with the nearest known one."""
+    if key not in CATALOG:
+        raise SpecError(f"unknown stage {key!r}.{nearest(key, CATALOG)}")
+    module, name = CATALOG[key].split(":")
+    loaded: type[Stage[Any]] = getattr(importlib.import_module(module), name)
+    return loaded
