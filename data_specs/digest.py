@@ -20,35 +20,40 @@ def canonical_type(kind: pa.DataType) -> str:
     """Name of a type with storage variants (large, view, dictionary) folded together."""
     if pa.types.is_dictionary(kind):
         return canonical_type(kind.value_type)
-    if pa.types.is_large_string(kind) or pa.types.is_string(kind):
+    if pa.types.is_large_string(kind) or pa.types.is_string(kind) or pa.types.is_string_view(kind):
         return "string"
-    if pa.types.is_large_binary(kind) or pa.types.is_binary(kind):
+    if pa.types.is_large_binary(kind) or pa.types.is_binary(kind) or pa.types.is_binary_view(kind):
         return "binary"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if _is_list(kind):
         return f"list<{canonical_type(kind.value_type)}>"
     return str(kind)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 class _Column:
     """Streams of one column; nested values recurse into a child."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: pa.DataType) -> None:
         self.validity = xxhash.xxh3_128()
         self.lengths = xxhash.xxh3_128()
         self.values = xxhash.xxh3_128()
-        self.child: _Column | None = None
+        # made at once, not with the first chunk: a table without chunks must equal one with an empty chunk
+        self.child = _Column(kind.value_type) if _is_list(kind) else None
 
     def update(self, array: pa.Array) -> None:
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
+        if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):
+            array = array.cast(pa.large_binary())  # one buffer of bytes instead of scattered pieces
         kind = array.type
         valid = np.asarray(pc.is_valid(array).to_numpy(zero_copy_only=False), dtype=np.uint8)
         self.validity.update(valid.tobytes())
         present = array.drop_null()
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        if self.child is not None:
             self._lengths(pc.list_value_length(present))
-            if self.child is None:
-                self.child = _Column()
             self.child.update(present.flatten())
         elif canonical_type(kind) in ("string", "binary"):
             self._lengths(pc.binary_length(present))
@@ -58,7 +63,11 @@ class _Column:
         elif pa.types.is_boolean(kind):
             self.values.update(np.asarray(present.to_numpy(zero_copy_only=False), dtype=np.uint8).tobytes())
         else:
-            self.values.update(np.ascontiguousarray(present.to_numpy(zero_copy_only=False)).tobytes())
+            values = np.ascontiguousarray(present.to_numpy(zero_copy_only=False))
+            if values.dtype.hasobject and len(values):
+                # the bytes of such an array are memory addresses
+                raise TypeError(f"a column of type {kind} has no canonical bytes; use flat columns or lists of them")
+            self.values.update(values.tobytes())
 
     def _lengths(self, lengths: pa.Array) -> None:
         self.lengths.update(np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64).tobytes())
@@ -67,7 +76,8 @@ class _Column:
         if len(array) == 0:
             return
         width = np.int64 if str(array.type).startswith("large") else np.int32
-        offsets = np.frombuffer(array.buffers()[1], dtype=width, count=len(array) + 1, offset=array.offset * width().itemsize)
+        start = array.offset * width().itemsize
+        offsets = np.frombuffer(array.buffers()[1], dtype=width, count=len(array) + 1, offset=start)
         data = array.buffers()[2]
         if data is not None:
             self.values.update(memoryview(data)[int(offsets[0]) : int(offsets[-1])])
@@ -83,7 +93,7 @@ class LogicalDigest:
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
         self.num_rows = 0
-        self._columns = [_Column() for _ in schema]
+        self._columns = [_Column(field.type) for field in schema]
 
     def update(self, table: pa.Table) -> None:
         """Add the rows of ``table``; its columns must be those of the schema, in order."""

@@ -1,11 +1,11 @@
 """Every error a user can meet, as one small tree.
 
-    KaitianError
-    ├── SpecError      a configuration, card, rule file or mixture is wrong; the message names the key and the remedy
-    ├── DataError      an artifact or a raw file does not obey its specification
-    ├── LedgerError    a node's books do not balance: something was lost or counted twice
-    ├── StoreError     the store cannot be used (locked, full, read-only, another format)
-    └── StageError     a stage stopped: too many failed records, a lost worker, a broken invariant
+KaitianError
+├── SpecError      a configuration, card, rule file or mixture is wrong; the message names the key and the remedy
+├── DataError      an artifact or a raw file does not obey its specification
+├── LedgerError    a node's books do not balance: something was lost or counted twice
+├── StoreError     the store cannot be used (locked, full, read-only, another format)
+└── StageError     a stage stopped: too many failed records, a lost worker, a broken invariant
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ class Ledger:
             raise LedgerError(f"unknown outcome {outcome!r}; one of {', '.join(OUTCOMES)}")
         if bool(reason) != (outcome in (DROPPED, FAILED)):
             raise LedgerError(f"outcome {outcome!r} with reason {reason!r}: exactly dropped and failed carry a reason")
+        if count < 0 or characters < 0:
+            raise LedgerError(f"{outcome} {count} {unit}s of {characters} characters: negative amounts hide losses")
         if count:
             amount = self._amounts[Entry(unit, source, domain, outcome, reason)]
             amount[0] += int(count)
@@ -112,7 +114,12 @@ class Ledger:
         ledger = cls()
         for unit, source, domain, outcome, reason, count, characters in rows:
             ledger.add(
-                str(unit), str(source), str(domain), str(outcome), int(str(count)),
-                reason=str(reason), characters=int(str(characters)),
+                str(unit),
+                str(source),
+                str(domain),
+                str(outcome),
+                int(str(count)),
+                reason=str(reason),
+                characters=int(str(characters)),
             )
         return ledger

@@ -151,7 +151,7 @@ class Artifact:
         for shard in self.shards(port):
             if shard.of == key:
                 return self.shard_path(shard)
-        raise DataError(f"{self.path}: port {port!r} has no sidecar of base shard {key}; was it made from another view?")
+        raise DataError(f"{self.path}: port {port!r} has no sidecar of base shard {key}; is it of another view?")
 
     def shard_key(self, shard: Shard) -> str:
         """Name of a shard across the store: ``<short fingerprint>/<port>/<name>``; sidecars refer to it by ``of``."""

@@ -135,7 +135,12 @@ def list_files(card: SourceCard, data_root: Path) -> list[tuple[str, Path]]:
                 f"set data_root=... or correct the card"
             )
         for match in kept:
-            found[match.relative_to(anchor).as_posix()] = match
+            name = match.relative_to(anchor).as_posix()
+            if found.setdefault(name, match) != match:
+                raise SpecError(
+                    f"source {card.name!r}: {found[name]} and {match} would both be called {name!r}; "
+                    f"use one pattern whose wildcards start above both folders"
+                )
     return sorted(found.items())
 
 

@@ -96,18 +96,19 @@ class NodeContext:
         total_bytes = sum(unit.size_bytes for unit in units)
         done_bytes = sum(units[index].size_bytes for index in records)
         self.progress(phase, len(records), len(units), done_bytes, total_bytes)
+        books = Ledger()
+        for record in records.values():
+            books.merge(Ledger.from_rows(record["ledger"]))
+        self._check_failures(books)  # a node that stopped here must stop again, not commit what it had
         for index, record in self.execute(phase, pending, make_work):
             records[index] = record
             done_bytes += units[index].size_bytes
             self.progress(phase, len(records), len(units), done_bytes, total_bytes)
-            self._check_failures(records)
-        results = []
-        for index in range(len(units)):
-            record = records[index]
-            self.ledger.merge(Ledger.from_rows(record["ledger"]))
-            result = to_result(record)
-            self.shards.extend(result.shards)
-            results.append(result)
+            books.merge(Ledger.from_rows(record["ledger"]))
+            self._check_failures(books)
+        self.ledger.merge(books)
+        results = [to_result(records[index]) for index in range(len(units))]
+        self._add_shards(phase, results)
         self._forget_stale(phase, len(units))
         self.timings.append(
             PhaseTiming(phase, time.perf_counter() - started, len(units), num_reused, total_bytes)
@@ -123,11 +124,21 @@ class NodeContext:
     def launch(self, train: Callable[[dict[str, Any]], Any], payload: dict[str, Any]) -> Any:
         raise NotImplementedError
 
-    def _check_failures(self, records: Mapping[int, dict[str, Any]]) -> None:
+    def _add_shards(self, phase: str, results: Sequence[UnitResult]) -> None:
+        """List the phase's shards; one that overwrote a shard of an earlier phase stops the node."""
+        taken = {(shard.port, shard.name) for shard in self.shards}
+        for result in results:
+            for shard in result.shards:
+                if (shard.port, shard.name) in taken:
+                    raise StageError(
+                        f"phase {phase!r} wrote {shard.port}/{shard.name} over a shard of the same name; "
+                        f"phases and units need ports or file names of their own"
+                    )
+                taken.add((shard.port, shard.name))
+                self.shards.append(shard)
+
+    def _check_failures(self, books: Ledger) -> None:
         """Stop when too large a share of one source's records failed: a wrong card, not bad luck."""
-        books = Ledger()
-        for record in records.values():
-            books.merge(Ledger.from_rows(record["ledger"]))
         for unit in books.units():
             entered = books.by_source(unit, IN)
             for source, failed in books.by_source(unit, FAILED).items():
@@ -135,8 +146,8 @@ class NodeContext:
                 if failed >= _MIN_FAILED and ratio > self.resources.max_failed_ratio:
                     raise StageError(
                         f"source {source!r}: {failed} of {entered.get(source, 0)} {unit}s failed "
-                        f"({ratio:.0%}, limit max_failed_ratio {self.resources.max_failed_ratio:.0%}). The causes stand "
-                        f"in {self.folder / 'quarantine'}; correct the source card, or raise the limit"
+                        f"({ratio:.0%}, limit max_failed_ratio {self.resources.max_failed_ratio:.0%}). The causes "
+                        f"stand in {self.folder / 'quarantine'}; correct the source card, or raise the limit"
                     )
 
     def _forget_stale(self, phase: str, num_units: int) -> None:
@@ -147,14 +158,19 @@ class NodeContext:
                 path.unlink()
 
     def sweep(self) -> None:
-        """Before commit: drop scratch data, unit records, and files that no shard names."""
-        shutil.rmtree(self.folder / "scratch", ignore_errors=True)
-        shutil.rmtree(self.folder / "units", ignore_errors=True)
-        listed = {self.folder / shard.port / shard.name for shard in self.shards}
-        for port in {shard.port for shard in self.shards}:
-            for path in (self.folder / port).iterdir():
-                if path not in listed:
-                    path.unlink()
+        """Drop what the node no longer needs once its manifest stands."""
+        sweep(self.folder, self.shards)
+
+
+def sweep(folder: Path, shards: Sequence[Shard]) -> None:
+    """Drop scratch data, unit records, and files in the ports of ``shards`` that none of them names."""
+    shutil.rmtree(folder / "scratch", ignore_errors=True)
+    shutil.rmtree(folder / "units", ignore_errors=True)
+    listed = {folder / shard.port / shard.name for shard in shards}
+    for port in {shard.port for shard in shards}:
+        for path in (folder / port).iterdir():
+            if path not in listed:
+                path.unlink()
 
 
 class LocalContext(NodeContext):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +100,3 @@ class RayContext(NodeContext):
         return launch_training(
             train, payload, num_workers=num_workers, folder=self.folder, max_failures=self.resources.max_retries
         )
-
-
-def code_folder() -> str:
-    """The folder that holds our packages: shipped to clusters whose machines do not have them installed."""
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -70,7 +70,7 @@ def _check_rows(manifest: Manifest) -> None:
     elif manifest.kind == "decisions":
         rows = sum(s.kept or 0 for s in manifest.shards if s.port == "decisions")
     else:
-        return
+        rows = kept
     if rows != kept:
         raise LedgerError(f"the ledger keeps {kept} documents, the shards hold {rows}")
     failed = sum(manifest.ledger.total(unit, FAILED) for unit in manifest.ledger.units())
@@ -82,7 +82,10 @@ def _check_rows(manifest: Manifest) -> None:
 def _check_sidecars(stage_key: str, manifest: Manifest, view: View) -> None:
     """Every base shard has exactly one sidecar with as many rows."""
     port = SIDECAR_PORTS[manifest.kind]
-    sidecars = {shard.of: shard for shard in manifest.shards if shard.port == port}
+    listed = [shard for shard in manifest.shards if shard.port == port]
+    sidecars = {shard.of: shard for shard in listed}
+    if len(sidecars) != len(listed):
+        raise StageError(f"stage {stage_key!r}: port {port!r} has two sidecars of one base shard")
     for base in view.shards():
         sidecar = sidecars.pop(base.key, None)
         if sidecar is None or sidecar.rows != base.rows:

@@ -1,0 +1,201 @@
+"""Tokens on disk: the Megatron ``.bin/.idx`` layout, pools of packed rows, and what a row means.
+
+Shape suffixes: B rows, L context length, L1 = L + 1, N documents.
+
+``.bin`` is the flat array of ids. ``.idx`` (magic MMIDIDX, version 1, all little-endian) is
+
+    9 bytes  b"MMIDIDX\\0\\0"   magic
+    uint64   1                 version
+    uint8    code              8 = uint16, 4 = int32 (the codes that we write)
+    uint64   N                 sequences
+    uint64   N + 1             entries of the document index
+    int32    [N]               tokens of each sequence
+    int64    [N]               byte offset of each sequence in .bin
+    int64    [N + 1]           first sequence of each document, and N
+
+Pools hold rows of ``context_length + 1`` ids in which the last id of one row is the first of the next: inputs are
+``row[:-1]``, targets ``row[1:]``, and every token but a pool's first is a target exactly once.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from data_specs.errors import DataError
+from data_specs.manifest import Artifact
+
+MAGIC = b"MMIDIDX\x00\x00"
+VERSION = 1
+#: dtype -> code of the layout; reading knows them all, writing uses uint16 and int32.
+DTYPE_CODES: Mapping[str, int] = {
+    "uint8": 1, "int8": 2, "int16": 3, "int32": 4, "int64": 5, "float64": 6, "float32": 7, "uint16": 8,
+}  # fmt: skip
+_HEADER = struct.Struct("<9sQBQQ")
+SPLITS = ("train", "validation")
+
+
+def token_dtype(vocab_size: int) -> str:
+    """dtype of a ``.bin``: uint16 where every id fits, else int32 (the layout has no uint32)."""
+    return "uint16" if vocab_size <= 65535 else "int32"
+
+
+def row_dtype(vocab_size: int) -> str:
+    """dtype of a pool: uint16 where every id fits, else uint32."""
+    return "uint16" if vocab_size <= 65535 else "uint32"
+
+
+def index_bytes(lengths: npt.ArrayLike, dtype: str) -> bytes:
+    """The whole ``.idx`` of documents with these token counts, one sequence per document."""
+    lengths_N = np.asarray(lengths, dtype=np.int64)
+    if lengths_N.size and int(lengths_N.max()) > np.iinfo(np.int32).max:
+        raise DataError(f"a document of {int(lengths_N.max())} tokens does not fit the layout's int32 length")
+    ends = np.cumsum(lengths_N)
+    pointers_N = (ends - lengths_N) * np.dtype(dtype).itemsize
+    num = len(lengths_N)
+    return b"".join(
+        (
+            _HEADER.pack(MAGIC, VERSION, DTYPE_CODES[dtype], num, num + 1),
+            lengths_N.astype("<i4").tobytes(),
+            pointers_N.astype("<i8").tobytes(),
+            np.arange(num + 1, dtype="<i8").tobytes(),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class IndexedTokens:
+    """Memory-mapped reader of one ``.bin/.idx`` pair, ours or any trainer's of the Megatron line."""
+
+    tokens: npt.NDArray[Any]  # flat, memory-mapped
+    lengths_N: npt.NDArray[np.int32]  # tokens per sequence
+    pointers_N: npt.NDArray[np.int64]  # byte offsets
+    documents: npt.NDArray[np.int64]  # first sequence of each document, and the number of sequences
+
+    @classmethod
+    def open(cls, prefix: Path) -> IndexedTokens:
+        """Open ``<prefix>.bin`` and ``<prefix>.idx``; raise :class:`DataError` when they disagree."""
+        index_path = prefix.with_name(prefix.name + ".idx")
+        data_path = prefix.with_name(prefix.name + ".bin")
+        raw = index_path.read_bytes()
+        if len(raw) < _HEADER.size:
+            raise DataError(f"{index_path}: {len(raw)} bytes are too few for a header of {_HEADER.size}")
+        magic, version, code, num, num_documents = _HEADER.unpack_from(raw)
+        if magic != MAGIC or version != VERSION:
+            raise DataError(f"{index_path}: not an index of this layout (magic {magic!r}, version {version})")
+        names = {value: name for name, value in DTYPE_CODES.items()}
+        if code not in names:
+            raise DataError(f"{index_path}: unknown dtype code {code}")
+        # a trailing byte per sequence (the "mode" of multimodal sets) may follow; it is not ours to read
+        if len(raw) < _HEADER.size + 12 * num + 8 * num_documents:
+            raise DataError(f"{index_path}: {len(raw)} bytes are too few for {num} sequences")
+        lengths = np.frombuffer(raw, "<i4", num, _HEADER.size)
+        pointers = np.frombuffer(raw, "<i8", num, _HEADER.size + 4 * num)
+        documents = np.frombuffer(raw, "<i8", num_documents, _HEADER.size + 12 * num)
+        tokens = _map(data_path, np.dtype(names[code]).newbyteorder("<"))
+        if num and int(pointers[-1]) // tokens.itemsize + int(lengths[-1]) > len(tokens):
+            raise DataError(f"{data_path}: {len(tokens)} tokens, its index speaks of more; was it cut off?")
+        return cls(tokens, lengths, pointers, documents)
+
+    def __len__(self) -> int:
+        return len(self.lengths_N)
+
+    def __getitem__(self, sequence: int) -> npt.NDArray[Any]:
+        start = int(self.pointers_N[sequence]) // self.tokens.itemsize
+        return self.tokens[start : start + int(self.lengths_N[sequence])]
+
+
+def _map(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Flat memory map of a file; an empty file gives an empty array (the system refuses to map it)."""
+    if path.stat().st_size == 0:
+        return np.empty(0, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="r")
+
+
+def write_tokens(handle: BinaryIO, pieces: Sequence[npt.NDArray[Any]], dtype: str) -> int:
+    """Append id arrays to an open ``.bin``; returns the number of tokens written."""
+    if not pieces:
+        return 0
+    flat = np.concatenate(pieces).astype(np.dtype(dtype).newbyteorder("<"), copy=False)
+    handle.write(flat.data)
+    return len(flat)
+
+
+class PoolReader:
+    """Memory-mapped rows of a ``pools`` artifact. Components are addressed by name, or by index in sorted order,
+    which is the component order of every plan made from the same pools."""
+
+    def __init__(self, folder: Path, facts: Mapping[str, Any], split: str = "train") -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split {split!r} must be one of {SPLITS}")
+        self.context_length = int(facts["context_length"])
+        self.vocab_size = int(facts["vocab_size"])
+        self.eod_id, self.pad_id = int(facts["eod_id"]), int(facts["pad_id"])
+        self.components: tuple[str, ...] = tuple(sorted(facts["components"]))
+        self.domains: tuple[str, ...] = tuple(facts["components"][name]["domain"] for name in self.components)
+        self._rows: dict[str, npt.NDArray[Any]] = {}
+        count = "num_rows" if split == "train" else "num_validation_rows"
+        for name in self.components:
+            path = folder / f"{name}-{split}.bin"
+            flat = _map(path, np.dtype(str(facts["dtype"])).newbyteorder("<"))
+            expected = int(facts["components"][name][count])
+            if len(flat) != expected * (self.context_length + 1):
+                raise DataError(f"{path}: {len(flat)} ids are not {expected} rows of {self.context_length + 1}")
+            self._rows[name] = flat.reshape(expected, self.context_length + 1)
+
+    @classmethod
+    def open(cls, artifact: Artifact, split: str = "train") -> PoolReader:
+        """Rows of one split of a committed ``pools`` artifact."""
+        return cls(artifact.path / "rows", artifact.facts, split)
+
+    def num_rows(self, component: str) -> int:
+        """Rows of one component."""
+        return len(self._rows[component])
+
+    def rows(self, component: str, indices: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Copies of rows; uint16 or uint32 ``[len(indices), L1]``."""
+        return np.asarray(self._rows[component][np.asarray(indices, dtype=np.int64)])
+
+    def gather(self, component_B: npt.ArrayLike, row_B: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Rows in the order of ``Plan.rows_of_step``; uint16 or uint32 ``[B, L1]``."""
+        components, rows = np.asarray(component_B), np.asarray(row_B, dtype=np.int64)
+        dtype = next(iter(self._rows.values())).dtype
+        gathered = np.empty((len(components), self.context_length + 1), dtype=dtype)
+        for index in np.unique(components):
+            mine = components == index
+            gathered[mine] = self._rows[self.components[index]][rows[mine]]
+        return gathered
+
+
+class RowLayout(NamedTuple):
+    """What a packed row means to a model; every array is ``[B, L]``."""
+
+    inputs_BL: npt.NDArray[np.int64]
+    targets_BL: npt.NDArray[np.int64]
+    loss_mask_BL: npt.NDArray[np.bool_]  # True where the target counts
+    position_ids_BL: npt.NDArray[np.int64]  # restart at 0 after every end of document
+    segment_ids_BL: npt.NDArray[np.int64]  # documents of a row: 0, 1, 2 ...; attention stays inside one
+
+
+def row_layout(rows_BL1: npt.NDArray[Any], eod_id: int, pad_id: int) -> RowLayout:
+    """Everything a training step needs, derived from the ids alone.
+
+    A document ends *with* its EOD. A target is left out when its input is EOD (it is the next document's first token,
+    which nothing before it may predict) or padding, or when it is padding itself.
+    """
+    rows = np.asarray(rows_BL1).astype(np.int64)
+    inputs, targets = rows[:, :-1], rows[:, 1:]
+    ends = inputs == eod_id
+    loss_mask = ~ends & (inputs != pad_id) & (targets != pad_id)
+    segment_ids = np.cumsum(ends, axis=1) - ends
+    places = np.broadcast_to(np.arange(inputs.shape[1]), inputs.shape)
+    starts = np.zeros_like(inputs)
+    starts[:, 1:] = np.where(ends[:, :-1], places[:, 1:], 0)
+    position_ids = places - np.maximum.accumulate(starts, axis=1)
+    return RowLayout(inputs, targets, loss_mask, position_ids, segment_ids)

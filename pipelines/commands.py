@@ -1,0 +1,199 @@
+"""What each verb does. Small functions over planner, runner, store and report."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from data_specs.errors import SpecError
+from data_specs.fingerprint import SHORT
+from pipelines.compose import compose_run
+from pipelines.planner import REUSE, Plan, PlannedNode, describe_plan, make_plan
+from pipelines.progress import NodeProgress
+from pipelines.runner import NodeOutcome, Run, RunObserver
+from pipelines.spec import RunConfig
+from pipelines.store.store import Store
+
+_STATE_STYLE = {"reuse": "green", "run": "yellow", "extend": "cyan"}
+
+
+class ConsoleObserver(RunObserver):
+    """Prints one line per node and a bar while it works."""
+
+    def __init__(self, console: Console, num_nodes: int) -> None:
+        self._console = console
+        self._num_nodes = num_nodes
+        self._position = 0
+
+    def _next(self) -> str:
+        self._position += 1
+        return f"[{self._position}/{self._num_nodes}]"
+
+    def node_reused(self, planned: PlannedNode) -> None:
+        self._console.print(f"{escape(self._next())} {planned.name}: reused {planned.fingerprint[:SHORT]}", highlight=False)
+
+    @contextlib.contextmanager
+    def _started(self, planned: PlannedNode) -> Iterator[NodeProgress]:
+        why = f" ({escape('; '.join(planned.reasons))})" if planned.reasons else ""
+        self._console.print(f"{escape(self._next())} {planned.name}: {planned.state}{why}", highlight=False)
+        with NodeProgress(self._console, planned.name) as progress:
+            yield progress
+
+    def node_started(self, planned: PlannedNode) -> contextlib.AbstractContextManager[Any]:
+        return self._started(planned)
+
+    def node_finished(self, planned: PlannedNode, outcome: NodeOutcome) -> None:
+        shards = outcome.artifact.manifest.shards
+        rows = sum(shard.rows for shard in shards if shard.port != "quarantine")
+        reused = sum(int(phase["num_reused"]) for phase in outcome.phases)
+        resumed = f", {reused} units taken over from an interrupted run" if reused else ""
+        self._console.print(
+            f"  done in {outcome.seconds:.1f} s: {rows:,} rows in {len(shards)} shards{resumed}", highlight=False
+        )
+
+    def waiting_for(self, planned: PlannedNode, owner: str) -> None:
+        self._console.print(f"  {planned.name}: another run is building it ({owner}); waiting", highlight=False)
+
+    def warn(self, message: str) -> None:
+        self._console.print(f"[bold red]WARNING[/]: {escape(message)}", highlight=False)
+
+
+def _configure(options: argparse.Namespace, overrides: Sequence[str]) -> tuple[RunConfig, Store]:
+    config = compose_run(overrides, options.config_dir)
+    return config, Store.create(Path(config.store))
+
+
+def _print_plan(console: Console, plan: Plan) -> None:
+    table = Table(title=f"plan of {plan.pipeline}: {plan.num_to_run} of {len(plan.nodes)} nodes to run", box=None)
+    for column in ("node", "stage", "fingerprint", "fate", "why"):
+        table.add_column(column, no_wrap=column != "why", overflow="fold")
+    for name, stage, digest, state, why in describe_plan(plan):
+        table.add_row(name, stage, digest, f"[{_STATE_STYLE[state]}]{state}[/]", escape(why))
+    console.print(table)
+
+
+def plan(options: argparse.Namespace) -> None:
+    """`kaitian plan`."""
+    config, store = _configure(options, options.overrides)
+    _print_plan(Console(), make_plan(config, store))
+
+
+def run(options: argparse.Namespace) -> None:
+    """`kaitian run`."""
+    config, store = _configure(options, options.overrides)
+    execute(Console(), config, store, make_plan(config, store), options.overrides)
+
+
+def rerun(options: argparse.Namespace) -> None:
+    """`kaitian rerun NODE`."""
+    names = [word for word in options.overrides if "=" not in word]
+    overrides = [word for word in options.overrides if "=" in word]
+    if not names:
+        raise SpecError("rerun: name the node to force, e.g. `kaitian rerun filter pipeline=demo`")
+    config, store = _configure(options, overrides)
+    console = Console()
+    made = make_plan(config, store, force=names, force_dependants=not options.only)
+    finished = execute(console, config, store, made, overrides, force=True)
+    if not finished.warnings:
+        console.print(f"{', '.join(names)}: repeatable, every logical digest is equal to that of the old output")
+
+
+def execute(
+    console: Console, config: RunConfig, store: Store, made: Plan, overrides: Sequence[str], *, force: bool = False
+) -> Run:
+    """Run a plan and show its end: funnel, warnings, place of the report."""
+    from pipelines.engine import start_engine
+    from pipelines.report.funnel import print_funnel
+    from pipelines.report.page import write_report
+    from pipelines.report.summary import summarise
+
+    observer = ConsoleObserver(console, len(made.nodes))
+    current = Run(store=store, plan=made, overrides=list(overrides), observer=observer, force=force)
+    current.execute(lambda: start_engine(config.cluster, store.root / "kernels"))
+    summary = summarise(current)
+    print_funnel(console, {name: outcome.artifact.manifest for name, outcome in current.outcomes.items()})
+    page = store.run_folder(current.run_id) / "report.html"
+    write_report(page, summary)
+    num_reused = sum(outcome.state == REUSE for outcome in current.outcomes.values())
+    console.print(
+        f"run {current.run_id}: {len(current.outcomes) - num_reused} nodes run, {num_reused} reused, "
+        f"{current.seconds:.1f} s\nreport: {page}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return current
+
+
+def demo(options: argparse.Namespace) -> None:
+    """`kaitian demo`."""
+    from pipelines.demo.dump import write_demo_dump
+
+    console = Console()
+    folder = options.folder.absolute()
+    overrides = ["pipeline=demo", f"data_root={folder / 'dump'}", f"store={folder / 'store'}", *options.overrides]
+    if not (folder / "dump" / "truth.json").is_file():
+        console.print(f"writing the demo dump to {folder / 'dump'}", highlight=False)
+        write_demo_dump(folder / "dump")
+    config, store = _configure(options, overrides)
+    execute(console, config, store, make_plan(config, store), overrides)
+
+
+def show(options: argparse.Namespace) -> None:
+    """`kaitian show`."""
+    from pipelines.inspect.show import show_artifact, show_run
+    from pipelines.inspect.lookup import find_artifact, find_run
+
+    store = Store.create(options.store)
+    console = Console()
+    if ":" in options.what or not (options.what == "last" or store.run_folder(options.what).is_dir()):
+        show_artifact(console, store, find_artifact(store, options.what), num_samples=options.samples)
+    else:
+        show_run(console, store, find_run(store, options.what), num_samples=options.samples)
+
+
+def explain(options: argparse.Namespace) -> None:
+    """`kaitian explain`."""
+    from pipelines.inspect.explain import explain_document
+    from pipelines.inspect.lookup import find_run
+
+    store = Store.create(options.store)
+    explain_document(Console(), store, find_run(store, options.run), options.document)
+
+
+def gc(options: argparse.Namespace) -> None:
+    """`kaitian gc`."""
+    from pipelines.store.collect import find_garbage, remove_garbage
+
+    store = Store.create(options.store)
+    console = Console()
+    with store.collecting():
+        garbage = find_garbage(store, keep_runs=options.keep_runs)
+        for item in garbage:
+            console.print(
+                f"{item.num_bytes / 1e6:10.1f} MB  {item.path.relative_to(store.root)}  {item.why}", highlight=False
+            )
+        total = sum(item.num_bytes for item in garbage) / 1e6
+        if options.delete:
+            remove_garbage(garbage)
+            console.print(f"removed {len(garbage)} folders, {total:.1f} MB", highlight=False)
+        else:
+            console.print(f"{len(garbage)} folders, {total:.1f} MB; give --delete to remove them", highlight=False)
+
+
+def pin(options: argparse.Namespace) -> None:
+    """`kaitian pin`."""
+    from pipelines.inspect.lookup import find_artifact
+
+    store = Store.create(options.store)
+    artifact = find_artifact(store, options.what)
+    store.pin(options.name, artifact)
+    Console().print(
+        f"pin:{options.name} names {artifact.manifest.stage}/{artifact.fingerprint[:SHORT]}", highlight=False
+    )

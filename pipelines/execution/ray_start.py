@@ -1,0 +1,114 @@
+"""Start and stop a local Ray, or join a cluster: loopback only, token authentication on, quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+#: Read by Ray when it is imported or started; set only where the user has not chosen.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run` would make Ray rebuild the environment in each worker
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # `report` blocks for one interval; 2 s by default
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+@contextlib.contextmanager
+def start_local_ray(
+    num_cpus: int | None = None,
+    *,
+    kernel_folder: Path | None = None,
+    object_store_bytes: int = 256 << 20,
+    quiet_workers: bool = True,
+) -> Iterator[None]:
+    """A Ray of our own on this machine, stopped at exit whatever happens. Workers share the kernels that Numba
+    compiles through ``kernel_folder`` (its index knows CPU kinds)."""
+    _choose_token()
+    with _environment(_ENVIRONMENT):
+        import ray
+
+        _hush()
+        ray.init(
+            address="local",
+            num_cpus=num_cpus or os.cpu_count(),
+            _node_ip_address="127.0.0.1",
+            include_dashboard=False,
+            object_store_memory=object_store_bytes,
+            logging_level=logging.ERROR,
+            log_to_driver=not quiet_workers,
+            runtime_env={"env_vars": worker_environment(kernel_folder)},
+        )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def join_cluster(
+    address: str, *, ship_code: bool, kernel_folder: Path | None = None, quiet_workers: bool = True
+) -> Iterator[None]:
+    """Join an existing cluster; ``ship_code`` sends our packages to machines that lack them."""
+    with _environment(_ENVIRONMENT):
+        import ray
+
+        _hush()
+        environment: dict[str, Any] = {"env_vars": worker_environment(kernel_folder)}
+        if ship_code:
+            root = Path(__file__).resolve().parents[2]
+            environment["py_modules"] = [str(root / name) for name in ("data_specs", "stages", "pipelines")]
+        ray.init(
+            address=address, logging_level=logging.ERROR, log_to_driver=not quiet_workers, runtime_env=environment
+        )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def worker_environment(kernel_folder: Path | None) -> dict[str, str]:
+    """Environment of every worker: one thread per library, compiled kernels shared for the run."""
+    variables = {
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _ENVIRONMENT["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"],
+    }
+    if kernel_folder is not None:
+        variables["NUMBA_CACHE_DIR"] = os.environ.get("NUMBA_CACHE_DIR", str(kernel_folder))
+    return variables
+
+
+def _choose_token() -> None:
+    """Token authentication with a token of this process alone; Ray's own default would write one under the home
+    folder. Both variables stay set: Ray reads each once per process and caches it."""
+    if "RAY_AUTH_TOKEN" not in os.environ and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    if "ray" not in sys.modules:
+        # once Ray is imported it no longer sees the variable; `ray.init` itself then turns the token mode on
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def _hush() -> None:
+    for name in ("ray", "ray.data", "ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables that are unset, and take them back afterwards."""
+    added = {key: value for key, value in variables.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)

@@ -1,0 +1,147 @@
+"""Follow one document along the line of a run: raw record, edits, every decision, tokens, rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.markup import escape
+
+from data_specs.document import DOCUMENTS
+from data_specs.errors import SpecError
+from data_specs.manifest import Artifact
+from pipelines.inspect.lookup import run_artifacts
+from pipelines.store.store import Store
+
+_EXCERPT_CHARACTERS = 300
+_HEX_ID = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a document stands in a documents artifact."""
+
+    key: str  # base shard
+    row: int
+    document: dict[str, Any]
+
+
+def explain_document(console: Console, store: Store, run: dict[str, Any], name: str) -> None:
+    """Print every step; raise when no node of the run knows the document."""
+    steps = list(follow_document(store, run, name))
+    if not steps:
+        raise SpecError(
+            f"run {run['id']} has no document {name!r}: give the 32 hex digits of a doc_id or the exact URL. Records "
+            f"that could not be read have no document; look for them with `kaitian show {run['id']}:ingest`"
+        )
+    for node, line in steps:
+        console.print(f"[bold]{escape(node):<14}[/] {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def follow_document(store: Store, run: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
+    """(node, sentence) of every step that touched the document, in line order."""
+    artifacts = run_artifacts(store, run)
+    doc_ids: set[bytes] = set()
+    places: dict[tuple[str, int], bytes] = {}
+    for node, artifact in artifacts.items():
+        if artifact.kind == "documents":
+            for found in find_document(artifact, name):
+                doc_ids.add(found.document["doc_id"])
+                places[(found.key, found.row)] = found.document["doc_id"]
+                yield node, _describe(found.document, store, run, node)
+        elif artifact.kind in ("decisions", "signals", "split"):
+            for (key, row), doc_id in places.items():
+                line = _sidecar_line(artifact, key, row)
+                if line is not None:
+                    label = f"{doc_id.hex()[:8]} " if len(doc_ids) > 1 else ""
+                    yield node, label + line
+        elif doc_ids and artifact.kind in ("tokens", "pools"):
+            for line in _table_lines(artifact, doc_ids):
+                yield node, line
+
+
+def find_document(artifact: Artifact, name: str) -> Iterator[Found]:
+    """Rows of a documents artifact whose doc_id (hex) or URL is ``name``."""
+    wanted_id = bytes.fromhex(name) if _is_hex_id(name) else None
+    for shard in artifact.shards("documents"):
+        path = artifact.shard_path(shard)
+        column = "url" if wanted_id is None else "doc_id"
+        values = pq.read_table(path, columns=[column]).column(column)
+        wanted = pa.scalar(name if wanted_id is None else wanted_id, type=values.type)
+        rows = pc.indices_nonzero(pc.fill_null(pc.equal(values, wanted), False)).to_pylist()
+        if rows:
+            table = pq.read_table(path, columns=DOCUMENTS.names).take(rows)
+            for row, document in zip(rows, table.to_pylist(), strict=True):
+                yield Found(artifact.shard_key(shard), row, document)
+
+
+def _is_hex_id(name: str) -> bool:
+    return len(name) == _HEX_ID and all(character in "0123456789abcdef" for character in name.lower())
+
+
+def _describe(document: dict[str, Any], store: Store, run: dict[str, Any], node: str) -> str:
+    origin = ""
+    for digests in run["nodes"][node]["payload"]["inputs"].values():
+        for digest in digests:
+            record = store.source_record(str(digest))
+            if record is not None and record["card"]["name"] == document["source"]:
+                raw = record["files"][document["file_index"]]["path"]
+                origin = f" record {document['record_index']} of {raw}"
+                if document["record_offset"] >= 0:
+                    origin += f" (byte {document['record_offset']})"
+    text = document["text"]
+    excerpt = " ".join(text[:_EXCERPT_CHARACTERS].split())
+    return (
+        f"doc_id {document['doc_id'].hex()} source {document['source']} domain {document['domain']} language "
+        f"{document['language']} url {document['url']}{origin}; {len(text):,} characters: {excerpt!r}"
+    )
+
+
+def _sidecar_line(artifact: Artifact, key: str, row: int) -> str | None:
+    """One sentence about a row of a sidecar; None when the artifact is about other shards."""
+    port = artifact.kind
+    shard = next((s for s in artifact.shards(port) if s.of == key), None)
+    if shard is None:
+        return None
+    values = pq.read_table(artifact.shard_path(shard)).slice(row, 1).to_pylist()[0]
+    if artifact.kind == "decisions":
+        return _decision(values)
+    if artifact.kind == "split":
+        if values["is_validation"] is None:
+            return "not in the view any more"
+        return "validation" if values["is_validation"] else "train"
+    shown = {name: value for name, value in values.items() if value is not None}
+    return "; ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items())
+
+
+def _decision(values: dict[str, Any]) -> str:
+    if values["keep"] is None:
+        return "not looked at: an earlier node had dropped it"
+    if values["keep"]:
+        return "kept"
+    parts = [f"DROPPED: {values['reason']}"]
+    if values["value"] is not None:
+        parts.append(f"value {values['value']:.4g}")
+    if values["limit"] is not None:
+        parts.append(f"limit {values['limit']:.4g}")
+    if values["detail"]:
+        parts.append(f"kept instead: {values['detail']}" if _is_hex_id(values["detail"]) else values["detail"])
+    return ", ".join(parts)
+
+
+def _table_lines(artifact: Artifact, doc_ids: set[bytes]) -> Iterator[str]:
+    """Where the tokens of the documents went."""
+    port = "index" if artifact.kind == "tokens" else "segments"
+    for shard in artifact.shards(port):
+        table = pq.read_table(artifact.shard_path(shard))
+        inside = pc.is_in(table.column("doc_id"), value_set=pa.array(sorted(doc_ids), type=table.schema.field("doc_id").type))
+        for values in table.filter(inside).to_pylist():
+            values["doc_id"] = values["doc_id"].hex()
+            where = json.dumps(values, ensure_ascii=False, default=str)
+            yield f"{port}/{shard.name}: {where}"
