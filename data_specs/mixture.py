@@ -66,15 +66,15 @@ def largest_remainder(total: int, weights: Sequence[Number]) -> list[int]:
 def cumulative_quotas(total: int, weights: Sequence[int]) -> list[int]:
     """Whole parts of the first ``total`` slots of an endless sequence, one per weight.
 
-    The first component takes ``floor(total * w / sum)``, the next its share of what is left, and so on. Every step
-    of the chain is monotone, so the parts add up to ``total``, never shrink as ``total`` grows, and stay within
-    ``len(weights)`` of the exact share; at multiples of the weights' sum they are exact. A largest remainder would
-    be nearer but not monotone (a part can shrink when ``total`` grows), and slots once given must stay given.
+    The first component takes ``total * w / sum`` rounded to the nearest integer, the next its share of what is left,
+    and so on. Every step of the chain is monotone, so the parts add up to ``total``, never shrink as ``total`` grows,
+    and stay within ``len(weights) / 2`` of the exact share; at multiples of the weights' sum they are exact. A largest
+    remainder can be nearer but is not monotone (Alabama's paradox), and slots once given must stay given.
     """
     left, weight_left = total, sum(weights)
     parts = []
     for weight in weights:
-        part = left * weight // weight_left if weight_left else 0
+        part = (2 * left * weight + weight_left) // (2 * weight_left) if weight_left else 0
         parts.append(part)
         left -= part
         weight_left -= weight

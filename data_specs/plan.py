@@ -118,7 +118,7 @@ class Plan:
     @property
     def num_steps(self) -> int | None:
         """Steps of all stages; None when the last stage is open."""
-        return None if self.stages[-1].num_steps is None else self._starts[-1] + self.stages[-1].num_steps
+        return None if self.stages[-1].num_steps is None else self.starts[-1] + self.stages[-1].num_steps
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -183,7 +183,7 @@ class Plan:
         low = bisect.bisect_right(range(high), draw, key=done) - 1
         slots = np.flatnonzero(self._window(position, low) == component_index)
         local = low * self.window_steps + int(slots[draw - done(low)]) // self.global_batch_rows
-        return None if stage.num_steps is not None and local >= stage.num_steps else self._starts[position] + local
+        return None if stage.num_steps is not None and local >= stage.num_steps else self.starts[position] + local
 
     def steps_of_row(self, component_index: int, row: int, num_steps: int) -> list[int]:
         """Steps below ``num_steps`` that see ``row`` of a component, one per epoch begun, in order."""
@@ -204,11 +204,11 @@ class Plan:
         if high is None:
             last = self.stages[-1].weights
             if all(cap is None or not weight for cap, weight in zip(caps, last, strict=True)):
-                if all(self._fits(start, caps) for start in self._starts):
+                if all(self._fits(start, caps) for start in self.starts):
                     return None
-                high = self._starts[-1]
+                high = self.starts[-1]
             else:
-                high = self._starts[-1] + self.window_steps
+                high = self.starts[-1] + self.window_steps
                 while self._fits(high, caps):
                     high *= 2
         if self._fits(high, caps):
@@ -218,11 +218,21 @@ class Plan:
             low, high = (middle, high) if self._fits(middle, caps) else (low, middle)
         return low
 
+    def steps_of_first_epoch(self, position: int) -> int:
+        """Steps of a stage until it alone has drawn as many rows of some component as its pool holds, at least 1."""
+        weights = self.stages[position].weights
+        steps = [
+            c.num_rows * sum(weights) // (weight * self.global_batch_rows)
+            for c, weight in zip(self.components, weights, strict=True)
+            if weight
+        ]
+        return max(1, min(steps))
+
     def past_digest(self, num_steps: int) -> str:
         """Digest of all that decided the first ``num_steps`` steps: equal for two plans exactly when their stages up
         to there agree. Training state is this and ``num_steps``; appended stages do not change it."""
         past, names = [], set()
-        for start, stage in zip(self._starts, self.stages, strict=True):
+        for start, stage in zip(self.starts, self.stages, strict=True):
             if start < num_steps:
                 length = num_steps - start if stage.num_steps is None else min(stage.num_steps, num_steps - start)
                 weights = {c.name: w for c, w in zip(self.components, stage.weights, strict=True) if w}
@@ -242,7 +252,7 @@ class Plan:
     # -- arithmetic of stages and windows ------------------------------------------------------------------------
 
     @cached_property
-    def _starts(self) -> list[int]:
+    def starts(self) -> list[int]:
         """First step of every stage."""
         starts = [0]
         for stage in self.stages[:-1]:
@@ -274,8 +284,8 @@ class Plan:
             raise SpecError(
                 f"step {step} lies outside the plan of {total} steps; append a stage or ask for fewer steps"
             )
-        position = bisect.bisect_right(self._starts, step) - 1
-        return position, step - self._starts[position]
+        position = bisect.bisect_right(self.starts, step) - 1
+        return position, step - self.starts[position]
 
     def _quotas(self, position: int, window: int) -> list[int]:
         """Draws of every component in the first ``window`` windows of a stage."""

@@ -122,6 +122,7 @@ def read_card(path: Path) -> SourceCard:
 def list_files(card: SourceCard, data_root: Path) -> list[tuple[str, Path]]:
     """(name, path) of every file that the card's patterns match, sorted by name; a pattern without a match raises."""
     found: dict[str, Path] = {}
+    names: dict[Path, str] = {}
     for pattern in card.paths:
         pattern = os.path.expanduser(os.path.expandvars(pattern))
         full = pattern if os.path.isabs(pattern) else str(data_root / pattern)
@@ -140,6 +141,11 @@ def list_files(card: SourceCard, data_root: Path) -> list[tuple[str, Path]]:
                 raise SpecError(
                     f"source {card.name!r}: {found[name]} and {match} would both be called {name!r}; "
                     f"use one pattern whose wildcards start above both folders"
+                )
+            if names.setdefault(match, name) != name:
+                raise SpecError(
+                    f"source {card.name!r}: two patterns match {match}, as {names[match]!r} and {name!r}; "
+                    f"its documents would come twice"
                 )
     return sorted(found.items())
 

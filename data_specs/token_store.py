@@ -20,13 +20,14 @@ Pools hold rows of ``context_length + 1`` ids in which the last id of one row is
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from data_specs.errors import DataError
 from data_specs.manifest import Artifact
@@ -37,6 +38,33 @@ VERSION = 1
 DTYPE_CODES: Mapping[str, int] = {
     "uint8": 1, "int8": 2, "int16": 3, "int32": 4, "int64": 5, "float64": 6, "float32": 7, "uint16": 8,
 }  # fmt: skip
+#: From a document of a ``.bin`` back to its text: one row per sequence, in order.
+INDEX = pa.schema(
+    [
+        pa.field("doc_id", pa.binary(16), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("domain", pa.string(), nullable=False),
+        pa.field("language", pa.string(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("is_validation", pa.bool_(), nullable=False),
+        pa.field("base", pa.string(), nullable=False),  # key of the base shard that holds the text
+        pa.field("row", pa.int64(), nullable=False),  # row in that shard
+        pa.field("offset", pa.int64(), nullable=False),  # first token in the .bin
+        pa.field("length", pa.int64(), nullable=False),  # tokens, EOD included
+        pa.field("characters", pa.int64(), nullable=False),
+    ]
+)
+#: From a row of a pool back to its documents: one row per document and pool row that it reaches into.
+SEGMENTS = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),  # row of the pool
+        pa.field("start", pa.int32(), nullable=False),  # first id in the row, 0 .. context_length
+        pa.field("length", pa.int32(), nullable=False),  # ids, the one shared with the next row included
+        pa.field("doc_id", pa.binary(16), nullable=False),
+        pa.field("tokens_shard", pa.string(), nullable=False),  # key of the .bin: <fingerprint>/tokens/NNNNN.bin
+        pa.field("token_offset", pa.int64(), nullable=False),  # token in that .bin of the segment's first id
+    ]
+)
 _HEADER = struct.Struct("<9sQBQQ")
 SPLITS = ("train", "validation")
 
@@ -118,15 +146,6 @@ def _map(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return np.memmap(path, dtype=dtype, mode="r")
 
 
-def write_tokens(handle: BinaryIO, pieces: Sequence[npt.NDArray[Any]], dtype: str) -> int:
-    """Append id arrays to an open ``.bin``; returns the number of tokens written."""
-    if not pieces:
-        return 0
-    flat = np.concatenate(pieces).astype(np.dtype(dtype).newbyteorder("<"), copy=False)
-    handle.write(flat.data)
-    return len(flat)
-
-
 class PoolReader:
     """Memory-mapped rows of a ``pools`` artifact. Components are addressed by name, or by index in sorted order,
     which is the component order of every plan made from the same pools."""
@@ -153,6 +172,11 @@ class PoolReader:
     def open(cls, artifact: Artifact, split: str = "train") -> PoolReader:
         """Rows of one split of a committed ``pools`` artifact."""
         return cls(artifact.path / "rows", artifact.facts, split)
+
+    @staticmethod
+    def segments_path(artifact: Artifact, component: str, split: str = "train") -> Path:
+        """The :data:`SEGMENTS` table of a component: which documents its rows are made of."""
+        return artifact.sidecar("segments", f"{component}-{split}")
 
     def num_rows(self, component: str) -> int:
         """Rows of one component."""

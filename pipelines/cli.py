@@ -1,4 +1,4 @@
-"""The command line: `kaitian VERB [overrides]`. Parses, calls the verb's function, turns our errors into one message."""
+"""The command line: `kaitian VERB [overrides]`. Parses, calls the verb, turns our errors into one message."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
     rerun = composed(
         "rerun",
         "force one node and its dependants, compare with the old output",
-        "Build a committed node again beside the old output. Equal logical digests prove it repeatable; a difference is\n"
-        "said loudly and the old output is kept aside.\n\n  kaitian rerun filter pipeline=demo",
+        "Build a committed node again beside the old output. Equal logical digests prove it repeatable; a difference\n"
+        "is said loudly and the old output is kept aside.\n\n  kaitian rerun filter pipeline=demo",
     )
     rerun.add_argument("--only", action="store_true", help="compare just this node, not its dependants")
 
@@ -97,7 +97,9 @@ def build_parser() -> argparse.ArgumentParser:
         "List artifacts that no run, pin or checkpoint refers to. Nothing is removed without --delete.",
     )
     gc.add_argument("--delete", action="store_true", help="remove what is listed")
-    gc.add_argument("--keep-runs", type=int, metavar="N", help="forget all but the newest N runs of each pipeline first")
+    gc.add_argument(
+        "--keep-runs", type=int, metavar="N", help="forget all but the newest N runs of each pipeline first"
+    )
     pin = verb(
         "pin",
         "give an artifact a name that edges can use (pin:NAME)",
@@ -111,10 +113,12 @@ def build_parser() -> argparse.ArgumentParser:
     demo = composed(
         "demo",
         "raw dump -> corpus -> trained model -> report, in minutes",
-        "Write a seeded demo dump (WARC, JSONL) beside real text found on this machine, then run pipeline=demo on it.\n\n"
+        "Write a seeded demo dump (WARC, JSONL) beside real text found on this machine, then run pipeline=demo.\n\n"
         "  kaitian demo\n  kaitian demo --folder /tmp/try nodes.pretrain.config.num_steps=50",
     )
-    demo.add_argument("--folder", type=Path, default=Path("demo"), metavar="DIR", help="where dump and store go (./demo)")
+    demo.add_argument(
+        "--folder", type=Path, default=Path("demo"), metavar="DIR", help="where dump and store go (./demo)"
+    )
     return parser
 
 
@@ -125,7 +129,8 @@ def check_one_place() -> None:
     import pipelines
     import stages
 
-    places = {package.__name__: str(Path(package.__path__[0]).resolve().parent) for package in (conf, data_specs, pipelines, stages)}  # fmt: skip
+    packages = (conf, data_specs, pipelines, stages)
+    places = {package.__name__: str(Path(package.__path__[0]).resolve().parent) for package in packages}
     if len(set(places.values())) > 1:
         raise KaitianError(
             "the packages of Kaitian come from different places; install it into an environment of its own: "

@@ -37,7 +37,9 @@ class ConsoleObserver(RunObserver):
         return f"[{self._position}/{self._num_nodes}]"
 
     def node_reused(self, planned: PlannedNode) -> None:
-        self._console.print(f"{escape(self._next())} {planned.name}: reused {planned.fingerprint[:SHORT]}", highlight=False)
+        self._console.print(
+            f"{escape(self._next())} {planned.name}: reused {planned.fingerprint[:SHORT]}", highlight=False
+        )
 
     @contextlib.contextmanager
     def _started(self, planned: PlannedNode) -> Iterator[NodeProgress]:
@@ -147,8 +149,8 @@ def demo(options: argparse.Namespace) -> None:
 
 def show(options: argparse.Namespace) -> None:
     """`kaitian show`."""
-    from pipelines.inspect.show import show_artifact, show_run
     from pipelines.inspect.lookup import find_artifact, find_run
+    from pipelines.inspect.show import show_artifact, show_run
 
     store = Store.create(options.store)
     console = Console()

@@ -58,7 +58,7 @@ def _prepare(override: str) -> str:
         raise SpecError(f"override {override!r}: write it without '+'; unknown keys are refused either way")
     if parsed.is_sweep_override():
         raise SpecError(f"override {override!r}: sweeps are not run; give one value")
-    free = parsed.package is None and (parsed.key_or_group + ".").startswith(_FREE_ROOTS)
+    free = parsed.package is None and parsed.key_or_group.startswith(_FREE_ROOTS)
     return f"++{override}" if free and not parsed.is_delete() else override
 
 
@@ -66,5 +66,7 @@ def _clean(message: str) -> str:
     """Hydra's message without its object dumps and hints that do not apply here."""
     lines = [line.strip() for line in message.splitlines()]
     return " ".join(
-        line for line in lines if line and not line.startswith(("full_key", "object_type", "reference_type", "To append"))
+        line
+        for line in lines
+        if line and not line.startswith(("full_key", "object_type", "reference_type", "To append"))
     )

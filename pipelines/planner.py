@@ -61,9 +61,7 @@ def edge_identity(digest: str, progress: Mapping[str, Any]) -> str:
     return f"{digest}@{canonical_json(progress)}" if progress else digest
 
 
-def make_plan(
-    config: RunConfig, store: Store, *, force: Sequence[str] = (), force_dependants: bool = True
-) -> Plan:
+def make_plan(config: RunConfig, store: Store, *, force: Sequence[str] = (), force_dependants: bool = True) -> Plan:
     """Plan ``config`` against ``store``; nodes named in ``force``, and all that depend on them, run again."""
     nodes = build_nodes(config.nodes)
     chosen = restrict(nodes, config.targets)
@@ -109,9 +107,7 @@ def _payload(
     inputs: dict[str, list[str]] = {}
     for port, edges in node.inputs.items():
         outside = iter(external[port])
-        inputs[port] = [
-            next(outside).fingerprint if ":" in edge else planned[edge].edge_identity for edge in edges
-        ]
+        inputs[port] = [next(outside).fingerprint if ":" in edge else planned[edge].edge_identity for edge in edges]
     return {
         "stage": node.stage_key,
         "version": node.stage.version,
@@ -186,6 +182,4 @@ def _previous_payloads(store: Store, pipeline: str) -> dict[str, Mapping[str, An
 
 def describe_plan(plan: Plan) -> list[tuple[str, str, str, str, str]]:
     """Rows (node, stage, fingerprint, state, why) for the terminal."""
-    return [
-        (p.name, p.node.stage_key, p.fingerprint[:SHORT], p.state, "; ".join(p.reasons)) for p in plan.nodes
-    ]
+    return [(p.name, p.node.stage_key, p.fingerprint[:SHORT], p.state, "; ".join(p.reasons)) for p in plan.nodes]

@@ -60,7 +60,9 @@ class NodeProgress:
         elif now - self._printed >= _LINE_SECONDS and done < total:
             self._printed = now
             left = (now - self._phase_started) * (total - done) / max(1, done)
-            self._console.print(f"  {self._node} {phase}: {done}/{total} {rate} about {left:.0f} s left", highlight=False)
+            self._console.print(
+                f"  {self._node} {phase}: {done}/{total} {rate} about {left:.0f} s left", highlight=False
+            )
 
 
 def _rate(num_bytes: int, seconds: float) -> str:

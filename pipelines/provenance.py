@@ -13,8 +13,20 @@ from pathlib import Path
 from typing import Any
 
 _LIBRARIES = (
-    "kaitian", "ray", "torch", "pyarrow", "numpy", "numba", "datasketch", "tokenizers", "tiktoken", "hydra-core",
-    "resiliparse", "fastwarc", "ftfy", "safetensors",
+    "kaitian",
+    "ray",
+    "torch",
+    "pyarrow",
+    "numpy",
+    "numba",
+    "datasketch",
+    "tokenizers",
+    "tiktoken",
+    "hydra-core",
+    "resiliparse",
+    "fastwarc",
+    "ftfy",
+    "safetensors",
 )
 
 

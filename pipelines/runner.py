@@ -24,7 +24,12 @@ from pipelines.provenance import collect_provenance, now
 from pipelines.store.commit import build_manifest
 from pipelines.store.store import Store
 
-_DISK_FULL = {28: "the disk is full", 30: "the file system is read-only", 13: "permission denied", 122: "quota exceeded"}
+_DISK_FULL = {
+    28: "the disk is full",
+    30: "the file system is read-only",
+    13: "permission denied",
+    122: "quota exceeded",
+}
 
 
 @dataclass
@@ -146,9 +151,7 @@ class Run:
         reached = artifact.facts.get("progress", {})
         return all(reached.get(key, 0) >= wanted for key, wanted in planned.node.stage.progress().items())
 
-    def _build(
-        self, planned: PlannedNode, context_class: ContextClass, progress: Any
-    ) -> tuple[Artifact, NodeContext]:
+    def _build(self, planned: PlannedNode, context_class: ContextClass, progress: Any) -> tuple[Artifact, NodeContext]:
         node, digest = planned.node, planned.fingerprint
         committed = self.store.find(node.stage_key, digest) if self.force else None
         long_in_place = node.stage.long and committed is None
@@ -280,7 +283,9 @@ class Run:
 def _changed_shards(old: Manifest, new: Manifest) -> str:
     before = {(s.port, s.name): s.logical_digest for s in old.shards}
     after = {(s.port, s.name): s.logical_digest for s in new.shards}
-    changed = sorted(f"{port}/{name}" for port, name in {*before, *after} if before.get((port, name)) != after.get((port, name)))
+    changed = sorted(
+        f"{port}/{name}" for port, name in {*before, *after} if before.get((port, name)) != after.get((port, name))
+    )
     if not changed:
         return "the ledger or the facts differ, the shards do not"
     return f"{len(changed)} of {len(after)} shards differ: {', '.join(changed[:3])}{' ...' if len(changed) > 3 else ''}"
@@ -306,5 +311,3 @@ def _follow_training(ctx: NodeContext, wanted: Mapping[str, Any]) -> Iterator[No
     finally:
         done.set()
         thread.join()
-
-

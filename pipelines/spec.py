@@ -99,7 +99,7 @@ def _build_node(name: str, values: Mapping[str, Any]) -> Node:
     where = f"nodes.{name}"
     yaml = parse_config(NodeYaml, values, where)
     cls = stage_class(yaml.stage)
-    config = parse_config(cls.config_type, yaml.config, f"{where}.config")
+    config: Any = parse_config(cls.config_type, yaml.config, f"{where}.config")
     resources = parse_config(Resources, yaml.resources, f"{where}.resources")
     inputs = {}
     for port, value in yaml.inputs.items():
@@ -107,7 +107,9 @@ def _build_node(name: str, values: Mapping[str, Any]) -> Node:
             raise SpecError(f"{where}.inputs.{port}: stage {yaml.stage!r} has no such port.{nearest(port, cls.inputs)}")
         edges = (value,) if isinstance(value, str) else tuple(value or ())
         if not all(isinstance(edge, str) for edge in edges):
-            raise SpecError(f"{where}.inputs.{port}: an edge is a node name or source:, pin:, artifact: (given {value!r})")
+            raise SpecError(
+                f"{where}.inputs.{port}: an edge is a node name or source:, pin:, artifact: (given {value!r})"
+            )
         if len(edges) > 1 and not cls.inputs[port].many:
             raise SpecError(f"{where}.inputs.{port}: takes one edge, {len(edges)} given: {', '.join(edges)}")
         if edges:

@@ -132,9 +132,7 @@ class StageContext(Protocol):
     def input(self, port: str) -> Artifact:
         """The one artifact of a single-edge port."""
 
-    def run_units(
-        self, phase: str, units: Sequence[Unit], make_work: Callable[[], Work]
-    ) -> list[UnitResult]:
+    def run_units(self, phase: str, units: Sequence[Unit], make_work: Callable[[], Work]) -> list[UnitResult]:
         """Run all units, resumable; results come in unit order. ``make_work`` must be picklable (``functools.partial``
         of a module-level function)."""
 

@@ -26,9 +26,17 @@ class Bench:
         return self.made[digest]
 
     def run(
-        self, stage_key: str, config: Mapping[str, Any], inputs: Mapping[str, Sequence[Any]] | None = None
+        self,
+        stage_key: str,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, Sequence[Any]] | None = None,
+        *,
+        name: str | None = None,
     ) -> Artifact:
-        """Run a catalogued stage; ``inputs`` maps ports to artifacts (or Sources). Books are checked as in a real run."""
+        """Run a catalogued stage; ``inputs`` maps ports to artifacts (or Sources). Books are checked as in a real run.
+
+        ``name`` stands for the whole recipe: shard keys then stay the same when a version or a config changes.
+        """
         cls = stage_class(stage_key)
         parsed = parse_config(cls.config_type, config, stage_key)
         stage = cls(parsed)
@@ -39,6 +47,8 @@ class Bench:
             "config": identity(parsed),
             "inputs": {port: [item.fingerprint for item in items] for port, items in given.items()},
         }
+        if name is not None:
+            payload = {"name": name}
         digest = fingerprint(payload)
         folder = self.folder / digest[:16]
         folder.mkdir(parents=True, exist_ok=True)

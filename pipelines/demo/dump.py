@@ -35,6 +35,9 @@ _CUTS = {"zh": (0.5, 0.8, 1.0), "en": (0.65, 1.0)}
 _NUM_PAIRS = 280
 _NUM_PAIR_COPIES = 8
 _NUM_PRESS = 12
+_PRESS_SITE = "morningpost"  # a site whose mark-up leaves an extractor no doubt
+#: Address of the page in whose middle the last Chinese file ends.
+CUT_URL = "https://www.chenbao.example.com/cut.html"
 _BROKEN_LINE = '{"key": "pair-broken", "zh": "这一行在传输途中'
 #: What ``write_demo_dump`` owns below its folder.
 _FOLDERS = ("web-zh", "web-en", "pairs", "code", "docs")
@@ -44,28 +47,48 @@ def write_demo_dump(folder: Path, *, seed: int = 7) -> dict[str, Any]:
     """Write the dump below ``folder`` (replacing an older one) and return the truth that also stands in truth.json."""
     for name in _FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
+    truth = write_seeded_part(folder, seed=seed)
+    num_code, num_docs = write_machine_part(folder)
+    truth["sources"]["demo_code"] = {"num_records": num_code}
+    truth["sources"]["demo_docs"]["num_records"] += num_docs
+    (folder / "truth.json").write_text(json.dumps(truth, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    return truth
+
+
+def write_seeded_part(folder: Path, *, seed: int) -> dict[str, Any]:
+    """Crawls, pairs and press records: bytes that follow from the seed; returns what was planted."""
     crawls = {language: plant(language, seed) for language in ("zh", "en")}
-    warc_files = {}
+    warc_files: dict[str, dict[str, int]] = {}
     for language, records in crawls.items():
         warc_files |= _write_crawl(folder / f"web-{language}", language, records)
     pairs = _write_pairs(folder / "pairs", seed)
     press = _write_press(folder / "docs", crawls["en"])
-    num_code, num_docs = _write_machine_text(folder)
-    truth = {
+    return {
         "seed": seed,
         "sources": {
             "demo_web_zh": _crawl_truth(crawls["zh"], truncated=1),
             "demo_web_en": _crawl_truth(crawls["en"], truncated=0),
             "demo_pairs": pairs,
-            "demo_code": {"num_records": num_code},
-            "demo_docs": {"num_records": num_docs + len(press), "num_exact_duplicates": len(press)},
+            "demo_docs": {"num_records": len(press), "num_exact_duplicates": len(press)},
         },
         "warc_files": warc_files,
+        "truncated": CUT_URL,
         "press": press,
         "pages": [_page_truth(record, language) for language, records in crawls.items() for record in records],
     }
-    (folder / "truth.json").write_text(json.dumps(truth, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    return truth
+
+
+def write_machine_part(folder: Path) -> tuple[int, int]:
+    """Copy library sources as files and write package documents as JSON Lines; returns how many of each."""
+    num_code = 0
+    for name, data in stdlib_sources():
+        target = folder / "code" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        num_code += 1
+    documents = [{**record, "url": f"https://packages.example.org/{record['id']}"} for record in package_documents()]
+    _write_lines(folder / "docs" / "packages.jsonl", (json.dumps(d, ensure_ascii=False) for d in documents))
+    return num_code, len(documents)
 
 
 def _crawl_truth(records: list[Planted], *, truncated: int) -> dict[str, Any]:
@@ -161,32 +184,19 @@ def _write_pairs(folder: Path, seed: int) -> dict[str, Any]:
 
 def _write_press(folder: Path, records: list[Planted]) -> list[dict[str, str]]:
     """Articles of the English crawl once more, as JSON records of another source: exact duplicates across sources."""
-    chosen = [record for record in records if record.kind == "good" and record.article is not None][:_NUM_PRESS]
+    chosen = [record for record in records if record.kind == "good" and _PRESS_SITE in record.url][:_NUM_PRESS]
     rows, truth = [], []
     for number, record in enumerate(chosen):
         article = record.article
         if article is not None:
             url = f"https://press.example.org/{number:03d}"
             text = article.text("en")
-            rows.append({"id": f"press/{number:03d}", "url": url, "title": article.title.en, "licence": "", "text": text})
+            rows.append(
+                {"id": f"press/{number:03d}", "url": url, "title": article.title.en, "licence": "", "text": text}
+            )
             truth.append({"url": url, "of": record.url})
     _write_lines(folder / "press.jsonl", (json.dumps(row, ensure_ascii=False) for row in rows))
     return truth
-
-
-def _write_machine_text(folder: Path) -> tuple[int, int]:
-    """Copy library sources as files and write package documents as JSON Lines; returns how many of each."""
-    num_code = 0
-    for name, data in stdlib_sources():
-        target = folder / "code" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-        num_code += 1
-    documents = [
-        {**record, "url": f"https://packages.example.org/{record['id']}"} for record in package_documents()
-    ]
-    _write_lines(folder / "docs" / "packages.jsonl", (json.dumps(d, ensure_ascii=False) for d in documents))
-    return num_code, len(documents)
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

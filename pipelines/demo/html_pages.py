@@ -29,12 +29,14 @@ _NAVIGATION = {
     "en": ("Home", "News", "World", "Business", "Sport", "Culture", "Video", "Pictures", "Sign in", "Register"),
 }
 _RELATED = {
-    "zh": ("春运首日客流创新高", "如何挑选一把好用的椅子", "专家：夜间少看手机", "本周末迎来大降温", "十种常见的阳台植物", "老照片里的城市变迁"),
+    "zh": ("春运首日客流创新高", "如何挑选一把好用的椅子", "专家：夜间少看手机",
+           "本周末迎来大降温", "十种常见的阳台植物", "老照片里的城市变迁"),
     "en": ("Ten balcony plants that thrive", "Why trains run late in winter", "A short guide to good chairs",
            "Cold snap expected this weekend", "Old photographs of the city", "What to cook on a rainy day"),
 }  # fmt: skip
 _ADVERTS = {
-    "zh": ("【广告】限时优惠，全场五折，点击立即购买！", "扫码关注，免费领取大礼包，名额有限先到先得！", "贷款秒批，无需抵押，加微信咨询客服！"),
+    "zh": ("【广告】限时优惠，全场五折，点击立即购买！", "扫码关注，免费领取大礼包，名额有限先到先得！",
+           "贷款秒批，无需抵押，加微信咨询客服！"),
     "en": ("Advertisement: 50% off everything, buy now!", "Subscribe today and get a free gift, limited offer!",
            "Instant loans, no paperwork, click here!"),
 }  # fmt: skip
@@ -47,7 +49,8 @@ _FOOTER = {
     "en": "© 2024 {site}. All rights reserved. | About us | Contact | Terms of use | Site map",
 }
 _WORDS = {
-    "zh": {"related": "相关阅读", "top": "热门排行", "accept": "同意", "share": "分享到：微信 微博 QQ空间", "comments": "暂无评论，快来抢沙发"},
+    "zh": {"related": "相关阅读", "top": "热门排行", "accept": "同意", "share": "分享到：微信 微博 QQ空间",
+           "comments": "暂无评论，快来抢沙发"},
     "en": {"related": "Related", "top": "Most read", "accept": "Accept", "share": "Share: Facebook Twitter Mail",
            "comments": "No comments yet. Be the first!"},
 }  # fmt: skip

@@ -26,7 +26,17 @@ _MIN_FILE_BYTES = 400
 _MAX_FILE_BYTES = 150_000
 _MIN_DOCSTRING_CHARACTERS = 80
 #: Folders of the standard library that are tests, caches or other people's packages.
-_SKIPPED = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "lib2to3", "ensurepip", "pydoc_data"}
+_SKIPPED = {
+    "test",
+    "tests",
+    "idle_test",
+    "site-packages",
+    "dist-packages",
+    "__pycache__",
+    "lib2to3",
+    "ensurepip",
+    "pydoc_data",
+}
 _PROSE = (".md", ".rst", ".txt")
 _LISTS = ("requirements", "top_level", "entry_points", "record", "sources", "vendor", "authors", "cmakelists")
 
@@ -56,7 +66,7 @@ def stdlib_sources(budget_bytes: int = CODE_BYTES) -> Iterator[tuple[str, bytes]
 
 def package_documents(budget_bytes: int = DOCS_BYTES) -> Iterator[dict[str, str]]:
     """Records {id, title, licence, text}: descriptions, licences and guides of installed packages, then docstrings."""
-    packages = {}
+    packages: dict[str, metadata.Distribution] = {}
     for package in metadata.distributions():
         name = (package.metadata["Name"] or "").lower()
         if name and name != "kaitian":
@@ -77,8 +87,8 @@ def package_documents(budget_bytes: int = DOCS_BYTES) -> Iterator[dict[str, str]
 
 def _licence(package: metadata.Distribution) -> str:
     fields = package.metadata
-    stated = fields.get("License-Expression") or fields.get("License") or ""
-    return str(stated).partition("\n")[0][:80]
+    stated = next((fields[key] for key in ("License-Expression", "License") if key in fields), "")
+    return stated.partition("\n")[0][:80]
 
 
 def _prose(name: str, package: metadata.Distribution) -> Iterator[dict[str, str]]:
@@ -121,7 +131,7 @@ def _read(path: object) -> str | None:
 
 
 def docstring_text(source: str) -> str:
-    """Documentation strings of a module in order of appearance, apart by blank lines; empty when it cannot be parsed."""
+    """Documentation strings of a module in order of appearance; empty when it cannot be parsed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # other people's escape sequences
         try:

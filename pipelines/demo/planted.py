@@ -153,7 +153,10 @@ def _neighbour(language: str, kind: str, number: int, rng: random.Random, good: 
     original = good[_original(kind, number)]
     if original.article is None:
         raise ValueError(f"page {original.url} of kind {original.kind!r} has no article to repeat")
-    article, num_replaced = original.article, 0
+    if kind == "exact_duplicate":  # the same page under another address
+        truth = {"of": original.url, "jaccard": 1.0}
+        return replace(original, url=_url(language, number % 4, kind, number), kind=kind, truth=truth)
+    article = original.article
     num_sentences = sum(len(paragraph) for paragraph in article.paragraphs)
     if kind == "near_duplicate":
         num_replaced = 1 if number % 2 else 2
@@ -164,9 +167,7 @@ def _neighbour(language: str, kind: str, number: int, rng: random.Random, good: 
     paragraphs = article.paragraph_texts(language)
     if kind == "near_duplicate":
         paragraphs.insert(0, "本文转载自网络。" if language == "zh" else "Reposted with permission.")
-    similarity = jaccard(
-        "\n\n".join(original.article.paragraph_texts(language)), "\n\n".join(paragraphs), language
-    )
+    similarity = jaccard("\n\n".join(original.article.paragraph_texts(language)), "\n\n".join(paragraphs), language)
     truth = {"of": original.url, "jaccard": round(similarity, 4)}
     return _html(language, kind, number, rng, getattr(article.title, language), paragraphs, article, truth)
 

@@ -34,9 +34,7 @@ class WarcFile:
         fields = "software: kaitian demo\r\nformat: WARC File Format 1.1\r\nrobots: classic\r\n"
         self.add("warcinfo", "", "application/warc-fields", fields.encode(), [("WARC-Filename", name)])
 
-    def add(
-        self, kind: str, url: str, content_type: str, block: bytes, more: Sequence[tuple[str, str]] = ()
-    ) -> str:
+    def add(self, kind: str, url: str, content_type: str, block: bytes, more: Sequence[tuple[str, str]] = ()) -> str:
         """Append a record; returns its id."""
         serial = len(self._members)
         record_id = f"<urn:uuid:{uuid.uuid5(_NAMESPACE, f'{self._name} {serial} {kind} {url}')}>"

@@ -110,9 +110,7 @@ class NodeContext:
         results = [to_result(records[index]) for index in range(len(units))]
         self._add_shards(phase, results)
         self._forget_stale(phase, len(units))
-        self.timings.append(
-            PhaseTiming(phase, time.perf_counter() - started, len(units), num_reused, total_bytes)
-        )
+        self.timings.append(PhaseTiming(phase, time.perf_counter() - started, len(units), num_reused, total_bytes))
         return results
 
     def execute(

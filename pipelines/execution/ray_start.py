@@ -32,7 +32,7 @@ def start_local_ray(
 ) -> Iterator[None]:
     """A Ray of our own on this machine, stopped at exit whatever happens. Workers share the kernels that Numba
     compiles through ``kernel_folder`` (its index knows CPU kinds)."""
-    _choose_token()
+    prepare_environment()
     with _environment(_ENVIRONMENT):
         import ray
 
@@ -66,9 +66,7 @@ def join_cluster(
         if ship_code:
             root = Path(__file__).resolve().parents[2]
             environment["py_modules"] = [str(root / name) for name in ("data_specs", "stages", "pipelines")]
-        ray.init(
-            address=address, logging_level=logging.ERROR, log_to_driver=not quiet_workers, runtime_env=environment
-        )
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=not quiet_workers, runtime_env=environment)
         try:
             yield
         finally:
@@ -87,14 +85,15 @@ def worker_environment(kernel_folder: Path | None) -> dict[str, str]:
     return variables
 
 
-def _choose_token() -> None:
-    """Token authentication with a token of this process alone; Ray's own default would write one under the home
-    folder. Both variables stay set: Ray reads each once per process and caches it."""
+def prepare_environment() -> None:
+    """Loopback only, and token authentication with a token of this process alone (Ray's own default would write one
+    under the home folder). Ray reads these once per process, so they are set before it is imported and stay set."""
     if "RAY_AUTH_TOKEN" not in os.environ and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     if "ray" not in sys.modules:
-        # once Ray is imported it no longer sees the variable; `ray.init` itself then turns the token mode on
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+        # despite its name it decides on every system whether servers bind to the loopback interface only
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
 def _hush() -> None:

@@ -117,7 +117,9 @@ def _sidecar_line(artifact: Artifact, key: str, row: int) -> str | None:
             return "not in the view any more"
         return "validation" if values["is_validation"] else "train"
     shown = {name: value for name, value in values.items() if value is not None}
-    return "; ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items())
+    return "; ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items()
+    )
 
 
 def _decision(values: dict[str, Any]) -> str:
@@ -140,7 +142,9 @@ def _table_lines(artifact: Artifact, doc_ids: set[bytes]) -> Iterator[str]:
     port = "index" if artifact.kind == "tokens" else "segments"
     for shard in artifact.shards(port):
         table = pq.read_table(artifact.shard_path(shard))
-        inside = pc.is_in(table.column("doc_id"), value_set=pa.array(sorted(doc_ids), type=table.schema.field("doc_id").type))
+        inside = pc.is_in(
+            table.column("doc_id"), value_set=pa.array(sorted(doc_ids), type=table.schema.field("doc_id").type)
+        )
         for values in table.filter(inside).to_pylist():
             values["doc_id"] = values["doc_id"].hex()
             where = json.dumps(values, ensure_ascii=False, default=str)

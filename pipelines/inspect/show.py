@@ -49,21 +49,27 @@ def show_artifact(console: Console, store: Store, artifact: Artifact, *, num_sam
     manifest = artifact.manifest
     console.print(f"[bold]{manifest.stage}[/] {manifest.kind} {manifest.fingerprint}", highlight=False)
     console.print(f"folder {artifact.path}\nlogical digest {manifest.logical_digest}", highlight=False, soft_wrap=True)
-    console.print(f"config {json.dumps(manifest.payload['config'], ensure_ascii=False)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"config {json.dumps(manifest.payload['config'], ensure_ascii=False)}", highlight=False, soft_wrap=True
+    )
     console.print(f"facts {json.dumps(manifest.facts, ensure_ascii=False)[:2000]}", highlight=False, soft_wrap=True)
     _show_ledger(console, artifact)
     shards = Table(title=f"{len(manifest.shards)} shards", box=None)
     for column in ("shard", "rows", "bytes", "logical digest"):
         shards.add_column(column, justify="right" if column in ("rows", "bytes") else "left")
     for shard in manifest.shards[:_MAX_SHARDS]:
-        shards.add_row(f"{shard.port}/{shard.name}", f"{shard.rows:,}", f"{shard.num_bytes:,}", shard.logical_digest[:SHORT])
+        shards.add_row(
+            f"{shard.port}/{shard.name}", f"{shard.rows:,}", f"{shard.num_bytes:,}", shard.logical_digest[:SHORT]
+        )
     if len(manifest.shards) > _MAX_SHARDS:
         shards.add_row(f"... {len(manifest.shards) - _MAX_SHARDS} more", "", "", "")
     console.print(shards)
     if artifact.kind in ("documents", "decisions"):
         view = resolve_view([artifact], store.open)
         for document in sample_kept(view, num_samples):
-            console.print(f"\n[green]kept[/] {escape(document.headline)}\n  {escape(document.excerpt)}", highlight=False)
+            console.print(
+                f"\n[green]kept[/] {escape(document.headline)}\n  {escape(document.excerpt)}", highlight=False
+            )
     if artifact.kind == "decisions":
         _show_dropped(console, store, artifact, num_samples)
     _show_quarantine(console, artifact)
@@ -75,7 +81,9 @@ def _show_ledger(console: Console, artifact: Artifact) -> None:
         table.add_column(column, justify="right" if column in ("count", "characters") else "left")
     ledger = artifact.manifest.ledger
     for entry, (count, characters) in ledger.items():
-        table.add_row(entry.unit, entry.source, entry.domain, entry.outcome, entry.reason, f"{count:,}", f"{characters:,}")
+        table.add_row(
+            entry.unit, entry.source, entry.domain, entry.outcome, entry.reason, f"{count:,}", f"{characters:,}"
+        )
     console.print(table)
     for unit in ledger.units():
         console.print(f"{unit}s: {ledger.total(unit, IN):,} in, {ledger.total(unit, KEPT):,} kept", highlight=False)
@@ -90,7 +98,9 @@ def _show_dropped(console: Console, store: Store, artifact: Artifact, num_sample
 
 
 def _show_quarantine(console: Console, artifact: Artifact) -> None:
-    rows = [row for shard in artifact.shards("quarantine") for row in pq.read_table(artifact.shard_path(shard)).to_pylist()]
+    rows = [
+        row for shard in artifact.shards("quarantine") for row in pq.read_table(artifact.shard_path(shard)).to_pylist()
+    ]
     for row in rows[:_MAX_QUARANTINE]:
         console.print(
             f"[red]failed[/] {escape(row['reason'])}: {escape(row['file'])} record {row['record_index']}: "

@@ -49,7 +49,9 @@ def find_garbage(store: Store, *, keep_runs: int | None = None) -> list[Garbage]
         if path.name.endswith(".redo") or any(digest.startswith(path.name) for digest in artifacts)
     ]
     found += [
-        Garbage(store.run_folder(run_id), folder_bytes(store.run_folder(run_id)), "an older run than --keep-runs asks for")
+        Garbage(
+            store.run_folder(run_id), folder_bytes(store.run_folder(run_id)), "an older run than --keep-runs asks for"
+        )
         for run_id in sorted(stale)
     ]
     return found
@@ -90,5 +92,3 @@ def _reachable(roots: set[str], artifacts: dict[str, Artifact]) -> set[str]:
 def folder_bytes(path: Path) -> int:
     """Bytes of all files below ``path``."""
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-
-

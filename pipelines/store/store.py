@@ -1,11 +1,11 @@
 """The artifact store: one folder that holds artifacts, runs, pins, locks and cached digests.
 
-    artifacts/<stage>/<fingerprint>/   committed: manifest.json, provenance.json and the shards it lists
-    building/<stage>/<fingerprint>/    unfinished work of a node; what it holds is reused by the next attempt
-    sources/<fingerprint>.json         card and listing of every raw dump that was read
-    runs/<id>/                         run.json, report.html and metrics of one command
-    pins/<name>.json                   names for artifacts that must not change or go away
-    locks/                             one lock per node, one for the whole store
+artifacts/<stage>/<fingerprint>/   committed: manifest.json, provenance.json and the shards it lists
+building/<stage>/<fingerprint>/    unfinished work of a node; what it holds is reused by the next attempt
+sources/<fingerprint>.json         card and listing of every raw dump that was read
+runs/<id>/                         run.json, report.html and metrics of one command
+pins/<name>.json                   names for artifacts that must not change or go away
+locks/                             one lock per node, one for the whole store
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ class Store:
         """Give an artifact a name that edges (``pin:NAME``) can use; a name cannot be moved to another artifact."""
         known = self.pins().get(name)
         if known is not None and known["fingerprint"] != artifact.fingerprint:
-            raise SpecError(f"pin {name!r} already names {known['stage']}/{known['fingerprint'][:SHORT]}; choose another")
+            raise SpecError(
+                f"pin {name!r} already names {known['stage']}/{known['fingerprint'][:SHORT]}; choose another"
+            )
         (self.root / "pins").mkdir(parents=True, exist_ok=True)
         write_json(
             self.root / "pins" / f"{name}.json",

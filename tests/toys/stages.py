@@ -21,7 +21,7 @@ import xxhash
 
 from data_specs.config import execution
 from data_specs.document import DECISIONS, DOCUMENTS, make_doc_id
-from data_specs.ledger import DROPPED, EXPANDED, KEPT, IN
+from data_specs.ledger import DROPPED, EXPANDED, IN, KEPT
 from stages.base import VIEW, Stage, StageContext, Unit, UnitOutput
 
 #: Set in the environment of an engine: a folder of instructions (see :func:`obey`).
@@ -65,7 +65,9 @@ class Count(Stage[CountConfig]):
     def run(self, ctx: StageContext) -> dict[str, Any]:
         cfg = self.config
         units = [
-            Unit(key=f"shard-{i}", payload=(i, cfg.num_documents + i * cfg.uneven), size_bytes=100 * (1 + i * cfg.uneven))
+            Unit(
+                key=f"shard-{i}", payload=(i, cfg.num_documents + i * cfg.uneven), size_bytes=100 * (1 + i * cfg.uneven)
+            )
             for i in range(cfg.num_shards)
         ]
         results = ctx.run_units("count", units, partial(make_count, cfg.seed))

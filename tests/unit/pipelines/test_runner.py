@@ -62,7 +62,7 @@ def test_a_lossy_stage_is_refused_and_nothing_is_committed(tmp_path: Path) -> No
 def test_targets_run_just_what_they_need(tmp_path: Path) -> None:
     store = Store.create(tmp_path)
     assert [p.name for p in toy_plan(store, toy_nodes(), targets=("count",)).nodes] == ["count"]
-    with pytest.raises(SpecError, match="no node 'shortr'.* Did you mean 'shorter'"):
+    with pytest.raises(SpecError, match=r"no node 'shortr'.* Did you mean 'shorter'"):
         toy_plan(store, toy_nodes(), targets=("shortr",))
 
 
@@ -118,7 +118,7 @@ def test_two_nodes_in_a_circle_are_refused(tmp_path: Path) -> None:
     ("nodes", "message"),
     [
         ({"a": {"stage": "cuont"}}, "unknown stage 'cuont'. Did you mean 'count'"),
-        ({"a": {"stage": "count", "config": {"num_shard": 3}}}, "nodes.a.config.num_shard: unknown key. Did you mean 'num_shards'"),
+        ({"a": {"stage": "count", "config": {"num_shard": 3}}}, "num_shard: unknown key. Did you mean 'num_shards'"),
         ({"a": {"stage": "count", "config": {"seed": "x"}}}, "nodes.a.config.seed: .*given: 'x'"),
         ({"a": {"stage": "shorter"}}, "nodes.a.inputs.documents: missing"),
         ({"a": {"stage": "shorter", "inputs": {"documents": "b"}}}, "no node 'b'"),

@@ -1,0 +1,86 @@
+"""Run the rules over a column of texts: compiled scans find the texts that a rule can change; only those are edited.
+
+The chain is repeated on the texts that it changed until nothing changes, because one rule can make work for an earlier
+one (a removed soft hyphen may join the two halves of a broken character). So cleaning clean text changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.clean.rules import Rule
+
+#: Rounds after which a text that keeps changing is left as it is; two or three are usual.
+_MAX_ROUNDS = 16
+
+
+@dataclass(slots=True)
+class RuleCount:
+    """What one rule did to the texts of one source."""
+
+    documents: int = 0  # texts it changed, once per round
+    removed: int = 0  # characters by which texts became shorter
+    added: int = 0  # characters by which texts became longer
+
+    def add(self, other: RuleCount) -> None:
+        """Add the counts of another column."""
+        self.documents += other.documents
+        self.removed += other.removed
+        self.added += other.added
+
+
+@dataclass(slots=True)
+class CleanedColumn:
+    """Cleaned texts, their lengths in characters before, and what each rule did."""
+
+    texts: pa.Array
+    characters_before: np.ndarray  # int64 [num_rows]
+    counts: dict[str, RuleCount] = field(default_factory=dict)
+
+
+def clean_column(texts: pa.Array, rules: Mapping[str, Rule]) -> CleanedColumn:
+    """Apply ``rules`` in order to every text of a string array without nulls."""
+    result = CleanedColumn(texts, num_characters(texts))
+    pending = texts  # texts of the rows that the last round changed
+    rows = np.arange(len(texts))
+    for _ in range(_MAX_ROUNDS):
+        changed = np.zeros(len(pending), dtype=bool)
+        for name, rule in rules.items():
+            pending, edited = _apply(pending, name, rule, result.counts)
+            changed |= edited
+        if not changed.any():
+            break
+        pending, rows = pending.filter(pa.array(changed)), rows[changed]
+        mask = np.zeros(len(texts), dtype=bool)
+        mask[rows] = True
+        result.texts = pc.replace_with_mask(result.texts, pa.array(mask), pending)
+    return result
+
+
+def _apply(texts: pa.Array, name: str, rule: Rule, counts: dict[str, RuleCount]) -> tuple[pa.Array, np.ndarray]:
+    """Apply one rule and count; returns the new texts and which of them differ."""
+    touched = rule.touches(texts)
+    if not touched.any():
+        return texts, touched
+    before = texts.filter(pa.array(touched))
+    after = rule.apply(before)
+    differs = pc.not_equal(before, after).to_numpy(zero_copy_only=False)
+    if not differs.any():
+        return texts, np.zeros(len(texts), dtype=bool)
+    growth = num_characters(after) - num_characters(before)
+    counts.setdefault(name, RuleCount()).add(
+        RuleCount(int(differs.sum()), int(-growth[growth < 0].sum()), int(growth[growth > 0].sum()))
+    )
+    edited = touched.copy()
+    edited[touched] = differs
+    return pc.replace_with_mask(texts, pa.array(touched), after), edited
+
+
+def num_characters(texts: pa.Array) -> np.ndarray:
+    """Characters (code points) of every text, int64."""
+    return pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -1,0 +1,151 @@
+"""The cleaning rules: from a column of texts to a column of texts, each idempotent, each with a pattern that tells
+where it can change anything at all.
+
+Patterns and edits are compiled Arrow kernels (RE2, utf8proc); only mojibake repair runs in Python, on the few texts
+that need it. A pattern may match a text that its rule leaves alone, never the other way round (a property test holds
+this against the same rules written with Python's ``re``).
+
+Width folding is left out on purpose: the full-width forms that ftfy would fold by default are real punctuation in
+Chinese.
+"""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+#: Names of all rules, in the order in which they run. Mojibake comes first because its evidence is what the later
+#: rules take out: C1 controls, soft hyphens, blanks.
+RULE_NAMES = ("mojibake", "line_endings", "controls", "unicode_form", "whitespace")
+
+#: Line ends of other systems and of typesetting: CR, vertical tab, form feed, next line, line and paragraph separator.
+LINE_ENDINGS = r"[\r\x0b\x0c\x{85}\x{2028}\x{2029}]"
+
+#: Characters that show nothing: C0 and C1 controls but tab and line feed, soft hyphen, zero-width space, marks of
+#: direction, word joiner and invisible operators, byte order mark, annotation marks, object replacement, noncharacters.
+#: Zero-width joiner and non-joiner stay: they spell words in Persian and Indic scripts and build emoji.
+CONTROLS = (
+    r"[\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{ad}\x{61c}\x{180e}\x{200b}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}"
+    r"\x{fdd0}-\x{fdef}\x{feff}\x{fff9}-\x{fffc}\x{fffe}\x{ffff}]"
+)
+
+#: Blanks that may stand at the end of a line: space, tab, no-break, en and em, narrow no-break, ideographic space.
+BLANK = r"[ \t\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"
+#: What is taken from both ends of a text: blanks and everything that ends a line or parts records.
+EDGE = r"[\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A named edit: what it does to a string array without nulls, and to which of its texts it can do anything."""
+
+    apply: Callable[[pa.Array], pa.Array]
+    touches: Callable[[pa.Array], np.ndarray]  # bool per text
+
+
+def make_rules(names: Collection[str], unicode_form: str, max_blank_lines: int) -> dict[str, Rule]:
+    """The named rules in the order in which they run."""
+    makers: dict[str, Callable[[], Rule]] = {
+        "mojibake": lambda: Rule(fix_mojibake, partial(_matches, pattern=mojibake_pattern())),
+        "line_endings": lambda: Rule(fix_line_endings, partial(_matches, pattern=LINE_ENDINGS)),
+        "controls": lambda: Rule(remove_controls, partial(_matches, pattern=CONTROLS)),
+        "unicode_form": lambda: Rule(
+            partial(pc.utf8_normalize, form=unicode_form), partial(_is_not_normal, form=unicode_form)
+        ),
+        "whitespace": lambda: Rule(
+            partial(fix_whitespace, max_blank_lines=max_blank_lines),
+            partial(_matches, pattern=whitespace_pattern(max_blank_lines)),
+        ),
+    }
+    return {name: makers[name]() for name in RULE_NAMES if name in names}
+
+
+def fix_line_endings(texts: pa.Array) -> pa.Array:
+    """Every line ends with one line feed."""
+    return pc.replace_substring_regex(texts, f"\\r\\n|{LINE_ENDINGS}", "\n")
+
+
+def remove_controls(texts: pa.Array) -> pa.Array:
+    """Take out characters that show nothing (see :data:`CONTROLS`)."""
+    return pc.replace_substring_regex(texts, f"{CONTROLS}+", "")
+
+
+def fix_whitespace(texts: pa.Array, max_blank_lines: int) -> pa.Array:
+    """No blanks at line ends, no long runs of blank lines, nothing blank at either end."""
+    texts = pc.replace_substring_regex(texts, f"{BLANK}+\\n", "\n")
+    texts = pc.replace_substring_regex(texts, _long_run(max_blank_lines), "\n" * (max_blank_lines + 1))
+    return pc.utf8_trim_whitespace(texts)
+
+
+def whitespace_pattern(max_blank_lines: int) -> str:
+    """Where :func:`fix_whitespace` has something to do."""
+    return f"{BLANK}\\n|{_long_run(max_blank_lines)}|\\A{EDGE}|{EDGE}\\z"
+
+
+def _long_run(max_blank_lines: int) -> str:
+    return f"\\n{{{max_blank_lines + 2},}}"
+
+
+def fix_mojibake(texts: pa.Array) -> pa.Array:
+    """Undo text that was decoded with the wrong charset, line by line, where ftfy finds it bad.
+
+    One line can be fixed where the whole text cannot: a page that quotes broken text holds sound characters as well.
+    """
+    from ftfy import TextFixerConfig, fix_encoding
+
+    config = TextFixerConfig(explain=False)
+    return pa.array(
+        ["\n".join(fix_encoding(line, config) for line in text.split("\n")) for text in texts.to_pylist()],
+        type=texts.type,
+    )
+
+
+@functools.cache
+def mojibake_pattern() -> str:
+    """ftfy's own test of badness, translated to RE2: 424 MB/s on Chinese text where Python's engine reaches 7.
+
+    RE2 has no verbose mode, and its classes of words and spaces are ASCII: widened, the pattern finds a little more.
+    """
+    from ftfy.badness import BADNESS_RE
+
+    source = _without_layout(BADNESS_RE.pattern)
+    source = source.replace(r"\w", r"[\w\x{80}-\x{10ffff}]").replace(r"\s", r"[\s\x{80}-\x{10ffff}]")
+    return f"(?m){source}"
+
+
+def _without_layout(pattern: str) -> str:
+    """A verbose regular expression without its layout and comments."""
+    kept: list[str] = []
+    at, in_class = 0, False
+    while at < len(pattern):
+        character = pattern[at]
+        if character == "\\":
+            kept.append(pattern[at : at + 2])
+            at += 2
+            continue
+        if not in_class and character == "#":
+            at = pattern.index("\n", at)
+            continue
+        if in_class or not character.isspace():
+            kept.append(character)
+        in_class = character != "]" if in_class else character == "["
+        at += 1
+    return "".join(kept)
+
+
+def _matches(texts: pa.Array, pattern: str) -> np.ndarray:
+    return pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
+
+
+def _is_not_normal(texts: pa.Array, form: str) -> np.ndarray:
+    touched = ~pc.string_is_ascii(texts).to_numpy(zero_copy_only=False)  # ASCII is in every normal form
+    for row in np.flatnonzero(touched).tolist():
+        touched[row] = not unicodedata.is_normalized(form, texts[row].as_py())
+    return touched

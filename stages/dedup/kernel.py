@@ -1,0 +1,260 @@
+"""Compiled kernels over Arrow text buffers: tokens, shingles, signatures, band keys, normal forms.
+
+They see UTF-8 bytes and offsets, no Python object per document or shingle; the unit of a document is decided while it
+is cut, so no second pass counts scripts. All kernels that call each other stand in this one file, because a cached
+kernel is only compiled anew when its own file changes.
+
+Sizes: N documents of a batch, P permutations, B bands of R rows (B * R <= P).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from stages.dedup.shingles import CHARACTERS, CODE, WORDS
+
+#: Layout of an entry of the folding table (see stages.dedup.folding): folded code point below, flags above. It stands
+#: here and not there because of the cache rule above.
+FOLD_MASK = 0x1FFFFF
+SPACE_BIT, WORD_BIT, UNSPACED_BIT, COMPOSES_BIT = 21, 22, 23, 24
+
+_ONE = np.uint64(1)
+_FOLD = np.uint64(FOLD_MASK)
+_SPACE, _COMPOSES = np.uint64(1 << SPACE_BIT), np.uint64(1 << COMPOSES_BIT)
+_SPACE_BIT, _WORD_BIT, _UNSPACED_BIT = (np.uint64(bit) for bit in (SPACE_BIT, WORD_BIT, UNSPACED_BIT))
+#: FNV-1a, 64 bit: a token is hashed character by character.
+_FNV_BASIS = np.uint64(0xCBF29CE484222325)
+_FNV_PRIME = np.uint64(0x100000001B3)
+#: Base of the rolling polynomial over token hashes (2**64 / golden ratio, odd).
+_ROLL = np.uint64(0x9E3779B97F4A7C15)
+#: Keeps a token of one character apart from a word of one letter, which starts from 0.
+_SINGLE_SALT = np.uint64(0x8EBC6AF09C88C6E3)
+#: Keeps shingles of code apart from those of prose.
+_CODE_SALT = np.uint64(0xA0761D6478BD642F)
+_SHORT_SALT = np.uint64(0xE7037ED1A0B428DB)
+_ALL_ONES = np.uint32(0xFFFFFFFF)
+
+
+@njit(cache=True, nogil=True)
+def mix64(value):
+    """The 64-bit finaliser of MurmurHash3: a bijection that spreads every bit."""
+    value ^= value >> np.uint64(33)
+    value *= np.uint64(0xFF51AFD7ED558CCD)
+    value ^= value >> np.uint64(33)
+    value *= np.uint64(0xC4CEB9FE1A85EC53)
+    return value ^ (value >> np.uint64(33))
+
+
+@njit(cache=True, nogil=True)
+def mix32(value):
+    """The 32-bit finaliser of MurmurHash3, as datasketch's scheme affine32 applies it to every input hash."""
+    value = np.uint32(value ^ (value >> np.uint32(16)))
+    value = np.uint32(value * np.uint32(0x85EBCA6B))
+    value = np.uint32(value ^ (value >> np.uint32(13)))
+    value = np.uint32(value * np.uint32(0xC2B2AE35))
+    return np.uint32(value ^ (value >> np.uint32(16)))
+
+
+@njit(cache=True, nogil=True)
+def decode(data, position, end):
+    """(code point, bytes) of a character beyond ASCII; a sequence cut by ``end`` reads as one symbol.
+
+    Everything is uint64: with mixed widths and signed indices, as :mod:`stages.text.scripts` has them for counting,
+    the tokeniser below runs at half the speed.
+    """
+    first = np.uint64(data[position])
+    left = end - position
+    low = np.uint64(0x3F)
+    six, twelve, eighteen = np.uint64(6), np.uint64(12), np.uint64(18)
+    if first < np.uint64(0xE0):
+        if left < np.uint64(2):
+            return np.uint64(0), _ONE
+        return ((first & np.uint64(0x1F)) << six) | (np.uint64(data[position + _ONE]) & low), np.uint64(2)
+    if left < np.uint64(3):
+        return np.uint64(0), _ONE
+    second = np.uint64(data[position + _ONE]) & low
+    third = np.uint64(data[position + np.uint64(2)]) & low
+    if first < np.uint64(0xF0):
+        return ((first & np.uint64(0x0F)) << twelve) | (second << six) | third, np.uint64(3)
+    if left < np.uint64(4):
+        return np.uint64(0), _ONE
+    fourth = np.uint64(data[position + np.uint64(3)]) & low
+    return (
+        ((first & np.uint64(0x07)) << eighteen) | (second << twelve) | (third << six) | fourth,
+        np.uint64(4),
+    )
+
+
+@njit(cache=True, nogil=True)
+def character_at(data, position, end):
+    """(code point, bytes) at ``position``."""
+    code = np.uint64(data[position])
+    if code < np.uint64(0x80):
+        return code, _ONE
+    return decode(data, position, end)
+
+
+@njit(cache=True, nogil=True)
+def tokenise(data, start, end, table, is_code, tokens):
+    """Write the token hashes of one document into ``tokens``; returns (tokens, tokens that are single characters).
+
+    The body has no branch on what a character is: a word that ends costs a wasted store instead of a misprediction.
+    A running value of 0 means "outside a word".
+    """
+    count, num_unspaced, value, in_word = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
+    keep_case = np.uint64(0xFFFFFFFF) if is_code else np.uint64(0)
+    fold = _FOLD & ~keep_case
+    table_size = np.uint64(table.shape[0])
+    position = np.uint64(start)
+    end = np.uint64(end)
+    while position < end:
+        code, step = np.uint64(data[position]), _ONE
+        if code >= np.uint64(0x80):
+            code, step = decode(data, position, end)
+        entry = np.uint64(table[code]) if code < table_size else np.uint64(0)
+        position += step
+        folded = (entry & fold) | (code & keep_case)
+        word = (entry >> _WORD_BIT) & _ONE
+        unspaced = (entry >> _UNSPACED_BIT) & _ONE
+        symbol = (((entry >> _WORD_BIT) | (entry >> _SPACE_BIT)) & _ONE) ^ _ONE
+        tokens[count] = value
+        count += in_word & (word ^ _ONE)
+        value = ((value ^ folded) * _FNV_PRIME) & (np.uint64(0) - word)
+        in_word = word
+        tokens[count] = (_SINGLE_SALT ^ folded) * _FNV_PRIME
+        count += unspaced | (symbol & keep_case)
+        num_unspaced += unspaced
+    tokens[count] = value
+    count += in_word
+    for i in range(count):
+        tokens[i] = mix64(tokens[i])
+    return np.int64(count), np.int64(num_unspaced)
+
+
+@njit(cache=True, nogil=True)
+def whole_hash(data, start, end, table, is_code):
+    """Hash of the whole folded text, whitespace runs as one space and none at the ends."""
+    value, gap = _FNV_BASIS, False
+    position = np.uint64(start)
+    end = np.uint64(end)
+    while position < end:
+        code, step = character_at(data, position, end)
+        entry = np.uint64(table[code]) if code < np.uint64(table.shape[0]) else code
+        position += step
+        if entry & _SPACE:
+            gap = value != _FNV_BASIS
+            continue
+        if gap:
+            value = (value ^ np.uint64(32)) * _FNV_PRIME
+            gap = False
+        folded = code if is_code else entry & _FOLD
+        value = (value ^ folded) * _FNV_PRIME
+    return mix64(value ^ _SHORT_SALT)
+
+
+@njit(cache=True, nogil=True)
+def shingle(data, start, end, table, is_code, lengths, tokens):
+    """Fill ``tokens`` with the shingle hashes of one document (duplicates included); returns (shingles, unit).
+
+    ``tokens`` must hold two entries more than the text has bytes.
+    """
+    count, num_unspaced = tokenise(data, start, end, table, is_code, tokens)
+    unit = WORDS
+    if is_code:
+        unit = CODE
+    elif 2 * num_unspaced > count:
+        unit = CHARACTERS
+    length = lengths[unit]
+    salt = np.uint64(length) ^ (_CODE_SALT if is_code else np.uint64(0))
+    if count < length:
+        tokens[0] = whole_hash(data, start, end, table, is_code) ^ salt
+        return 1, unit
+    top = np.uint64(1)
+    rolled = np.uint64(0)
+    for i in range(length):
+        rolled = rolled * _ROLL + tokens[i]
+        if i:
+            top *= _ROLL
+    last = count - length
+    for i in range(last):
+        oldest = tokens[i]
+        tokens[i] = mix64(rolled ^ salt)
+        rolled = (rolled - oldest * top) * _ROLL + tokens[i + length]
+    tokens[last] = mix64(rolled ^ salt)
+    return last + 1, unit
+
+
+@njit(cache=True, nogil=True)
+def permute(shingles, count, multipliers, increments, signature):
+    """Signature of ``count`` shingles: the minimum of ``a * h + b mod 2**32`` per permutation, ``h`` the mixed upper
+    half of the shingle. Four shingles per round keep the signature in registers longer."""
+    num_permutations = signature.shape[0]
+    signature[:] = _ALL_ONES
+    whole = count - count % 4
+    for i in range(0, whole, 4):
+        first = mix32(np.uint32(shingles[i] >> np.uint64(32)))
+        second = mix32(np.uint32(shingles[i + 1] >> np.uint64(32)))
+        third = mix32(np.uint32(shingles[i + 2] >> np.uint64(32)))
+        fourth = mix32(np.uint32(shingles[i + 3] >> np.uint64(32)))
+        for k in range(num_permutations):
+            a, b = multipliers[k], increments[k]
+            low = min(np.uint32(a * first + b), np.uint32(a * second + b))
+            high = min(np.uint32(a * third + b), np.uint32(a * fourth + b))
+            signature[k] = min(signature[k], min(low, high))
+    for i in range(whole, count):
+        value = mix32(np.uint32(shingles[i] >> np.uint64(32)))
+        for k in range(num_permutations):
+            signature[k] = min(signature[k], np.uint32(multipliers[k] * value + increments[k]))
+
+
+@njit(cache=True, nogil=True)
+def sign(data, offsets, inside, is_code, table, lengths, multipliers, increments, tokens, signatures, units):
+    """Signatures uint32 [N, P] and units int8 [N] of the documents that are ``inside``; other rows stay as they are."""
+    for row in range(inside.shape[0]):
+        if inside[row]:
+            count, unit = shingle(data, offsets[row], offsets[row + 1], table, is_code[row], lengths, tokens)
+            permute(tokens, count, multipliers, increments, signatures[row])
+            units[row] = unit
+
+
+@njit(cache=True, nogil=True)
+def band_keys(signatures, inside, num_bands, rows_per_band, keys):
+    """Key uint64 [N, B] of every band of the rows ``inside``: equal keys mean equal slices of the same band."""
+    for row in range(signatures.shape[0]):
+        if not inside[row]:
+            continue
+        for band in range(num_bands):
+            value = np.uint64(band + 1) * _ROLL
+            for k in range(band * rows_per_band, (band + 1) * rows_per_band):
+                value = mix64(value ^ np.uint64(signatures[row, k]))
+            keys[row, band] = value
+
+
+@njit(cache=True, nogil=True)
+def collapse_spaces(data, offsets, table, out, out_offsets, composes):
+    """Copy every document to ``out`` with whitespace runs as one space and none at the ends; ``composes`` is set
+    where a character may change under NFC. Returns nothing; ``out_offsets`` [N + 1] gets the cuts."""
+    used = np.uint64(0)
+    for row in range(offsets.shape[0] - 1):
+        out_offsets[row] = used
+        begin = used
+        gap = False
+        position, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
+        while position < end:
+            code, step = character_at(data, position, end)
+            entry = np.uint64(table[code]) if code < np.uint64(table.shape[0]) else np.uint64(0)
+            if entry & _SPACE:
+                gap = used > begin
+            else:
+                if gap:
+                    out[used] = 32
+                    used += _ONE
+                    gap = False
+                if entry & _COMPOSES:
+                    composes[row] = True
+                for i in range(step):
+                    out[used + i] = data[position + i]
+                used += step
+            position += step
+    out_offsets[offsets.shape[0] - 1] = used

@@ -1,0 +1,70 @@
+"""MinHash signatures of Arrow text, equal value for value to ``datasketch.MinHash`` (2.x, scheme affine32).
+
+datasketch stays the authority: it draws the permutations and (see :mod:`stages.dedup.bands`) chooses the bands; only
+the loop over shingles is ours. A signature made here loads there with
+``MinHash(hashvalues=..., seed=..., scheme="affine32")``. The input hash of a shingle is the upper half of its 64-bit
+hash.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from stages.dedup import kernel
+from stages.dedup.folding import folding_table
+from stages.dedup.shingles import SIGNATURE_SCHEME, ShingleLengths
+
+
+@lru_cache(maxsize=8)
+def permutations(num_permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(multipliers, increments), uint32 [P] each, as datasketch draws them for ``seed``."""
+    from datasketch import MinHash
+
+    drawn = MinHash(num_perm=num_permutations, seed=seed, scheme=SIGNATURE_SCHEME).permutations
+    return np.ascontiguousarray(drawn[0], dtype=np.uint32), np.ascontiguousarray(drawn[1], dtype=np.uint32)
+
+
+class Signer:
+    """Signatures of batches of documents, with the scratch buffer that they share."""
+
+    def __init__(self, lengths: ShingleLengths, num_permutations: int, seed: int) -> None:
+        self._table = folding_table()
+        self._lengths = np.array(lengths.by_unit(), dtype=np.int64)
+        self._multipliers, self._increments = permutations(num_permutations, seed)
+        self._tokens = np.empty(0, dtype=np.uint64)
+
+    def _reserve(self, offsets: np.ndarray) -> None:
+        needed = int(np.diff(offsets).max(initial=0)) + 2
+        if self._tokens.shape[0] < needed:
+            self._tokens = np.empty(needed, dtype=np.uint64)
+
+    def sign(
+        self, data: np.ndarray, offsets: np.ndarray, inside: np.ndarray, is_code: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Signatures uint32 [N, P] and units int8 [N] of texts given as ``stages.text.arrow_text.text_buffers`` does;
+        rows that are not ``inside`` hold zeros and unit -1."""
+        signatures = np.zeros((inside.shape[0], self._multipliers.shape[0]), dtype=np.uint32)
+        units = np.full(inside.shape[0], -1, dtype=np.int8)
+        self._reserve(offsets)
+        kernel.sign(
+            data, offsets, inside, is_code, self._table, self._lengths,
+            self._multipliers, self._increments, self._tokens, signatures, units,
+        )  # fmt: skip
+        return signatures, units
+
+    def shingle_set(self, data: np.ndarray, offsets: np.ndarray, row: int, is_code: bool) -> np.ndarray:
+        """Sorted distinct shingle hashes (uint64) of one document."""
+        self._reserve(offsets[row : row + 2])
+        count, _ = kernel.shingle(
+            data, offsets[row], offsets[row + 1], self._table, is_code, self._lengths, self._tokens
+        )
+        return np.unique(self._tokens[:count])
+
+
+def band_keys(signatures: np.ndarray, inside: np.ndarray, num_bands: int, rows_per_band: int) -> np.ndarray:
+    """Keys uint64 [N, B]; rows that are not ``inside`` hold zeros."""
+    keys = np.zeros((signatures.shape[0], num_bands), dtype=np.uint64)
+    kernel.band_keys(signatures, inside, num_bands, rows_per_band, keys)
+    return keys

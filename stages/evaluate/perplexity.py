@@ -1,0 +1,98 @@
+"""Sum of cross-entropies over validation rows; the part of evaluation that runs torch.
+
+Legend: B rows, T tokens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from data_specs.ledger import DROPPED, IN, KEPT
+from data_specs.manifest import Artifact
+from data_specs.token_store import PoolReader, row_layout
+from stages.base import UnitOutput, Work
+from stages.evaluate.stage import EvaluateConfig
+from stages.model.batch import MicroBatch, dispatch_tensors, to_device
+from stages.model.config import ModelShape
+from stages.model.decoder import Decoder
+from stages.model.dispatch import check_table, plan_layers
+from stages.model.loss import row_losses
+
+_CPU = torch.device("cpu")
+
+
+def make_measure(config: EvaluateConfig, checkpoint_path: Path, pools_path: Path, routing_path: Path) -> Work:
+    """Work per component name: {loss_sum, num_targets, num_rows}. Loads the model once per worker."""
+    checkpoint, pools, routing = (Artifact.open(path) for path in (checkpoint_path, pools_path, routing_path))
+    model, domains = load_model(checkpoint)
+    if config.precision == "bf16":
+        model = model.to(torch.bfloat16)
+    table = np.load(routing.file("table"), allow_pickle=False)
+    check_table(table, model.shape.config.experts_per_domain, str(routing.file("table")))
+    reader = PoolReader.open(pools, "validation")
+
+    def work(component: str, out: UnitOutput) -> dict[str, Any]:
+        domain = pools.facts["components"][component]["domain"]
+        available = reader.num_rows(component)
+        num_rows = available if config.max_rows is None else min(available, config.max_rows)
+        out.ledger.add("row", component, domain, IN, available)
+        out.ledger.add("row", component, domain, KEPT, num_rows)
+        out.ledger.add("row", component, domain, DROPPED, available - num_rows, reason="max_rows")
+        loss_sum, num_targets = 0.0, 0
+        with torch.inference_mode(), _fixed_threads(config.num_threads):
+            for start in range(0, num_rows, config.batch_rows):
+                rows = reader.rows(component, np.arange(start, min(num_rows, start + config.batch_rows)))
+                batch = make_batch(rows, domains.index(domain), reader, table, model.shape)
+                losses_B = row_losses(model(batch), batch.targets_BT, batch.valid_BT)
+                loss_sum += sum(losses_B.tolist())
+                num_targets += int(batch.valid_BT.sum())
+        return {"loss_sum": loss_sum, "num_targets": num_targets, "num_rows": num_rows}
+
+    return work
+
+
+def load_model(checkpoint: Artifact) -> tuple[Decoder, list[str]]:
+    """The exported model of a ``checkpoints`` artifact and the names of its domains in expert order."""
+    card = json.loads(checkpoint.file("model", "model.json").read_text("utf-8"))
+    with torch.device("meta"):
+        model = Decoder(ModelShape.from_json(card["shape"]))
+    model.load_state_dict(load_file(checkpoint.file("model", "model.safetensors")), assign=True)
+    return model.eval(), card["domains"]
+
+
+def make_batch(
+    rows: np.ndarray, domain: int, reader: PoolReader, table_LGV: np.ndarray, shape: ModelShape
+) -> MicroBatch:
+    """A micro-batch of rows of one domain."""
+    layout = row_layout(rows, reader.eod_id, reader.pad_id)
+    domains_B = np.full(len(rows), domain, dtype=np.int64)
+    tokens_N = layout.inputs_BL.reshape(-1)
+    plans = plan_layers(table_LGV, np.full(len(tokens_N), domain), tokens_N, shape.config.experts_per_domain)
+    return MicroBatch(
+        tokens_BT=to_device(layout.inputs_BL, _CPU),
+        targets_BT=to_device(layout.targets_BL, _CPU),
+        valid_BT=to_device(layout.loss_mask_BL, _CPU),
+        positions_BT=to_device(layout.position_ids_BL, _CPU),
+        segments_BT=to_device(layout.segment_ids_BL, _CPU),
+        domains_B=to_device(domains_B, _CPU),
+        dispatch=dispatch_tensors(plans, _CPU),
+    )
+
+
+@contextmanager
+def _fixed_threads(num_threads: int) -> Iterator[None]:
+    """A fixed number of threads, so that sums are the same on every worker."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

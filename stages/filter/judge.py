@@ -1,0 +1,140 @@
+"""Decisions of rules over signals as pure functions on columns; no text, no files.
+
+D documents, R active rules of a set, d documents of one domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_specs.document import DECISIONS
+from data_specs.errors import DataError
+from stages.filter.rules import ANY_DOMAIN, Rule, RuleSets, active_rules
+
+_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the rules of one domain say about its documents in the view."""
+
+    domain: str
+    rows: np.ndarray  # int64 [d], rows of the table
+    rules: list[tuple[str, Rule]]  # [R], in the order in which they judge
+    values: np.ndarray  # float64 [R, d], the signal each rule looks at
+    fails: np.ndarray  # bool [R, d]
+    ruled: bool  # False when no set covers the domain: everything is kept
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """Whether any rule fails, bool [d]."""
+        return self.fails.any(axis=0)
+
+    @property
+    def first(self) -> np.ndarray:
+        """Index of the first failing rule, int64 [d]; 0 where none fails."""
+        return self.fails.argmax(axis=0) if len(self.rules) else np.zeros(self.rows.size, dtype=np.int64)
+
+
+def judge(
+    signals: pa.Table, domains: pa.Array | pa.ChunkedArray, inside: np.ndarray, rule_sets: RuleSets
+) -> list[Judgement]:
+    """Evaluate every rule on every document of its domain that is ``inside`` the view, domains in sorted order.
+
+    ``signals`` holds at least the columns that the active rules name [D]; a null inside the view raises
+    :class:`DataError`, because a document without a value can be neither kept nor dropped by a limit.
+    """
+    encoded = pc.dictionary_encode(domains)
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+        encoded = encoded if isinstance(encoded, pa.DictionaryArray) else encoded.chunk(0)
+    codes = np.asarray(encoded.indices)
+    judgements = []
+    for code, domain in sorted(enumerate(encoded.dictionary.to_pylist()), key=lambda item: item[1]):
+        rows = np.flatnonzero((codes == code) & inside)
+        if rows.size == 0:
+            continue
+        rules = active_rules(rule_sets.get(domain, rule_sets.get(ANY_DOMAIN, {})))
+        values = np.empty((len(rules), rows.size), dtype=np.float64)
+        fails = np.empty((len(rules), rows.size), dtype=bool)
+        for index, (name, rule) in enumerate(rules):
+            values[index] = _values(signals, rule.signal, rows, name)
+            _COMPARE[rule.drop_if](values[index], rule.limit, out=fails[index])
+        judgements.append(Judgement(domain, rows, rules, values, fails, domain in rule_sets or ANY_DOMAIN in rule_sets))
+    return judgements
+
+
+def _values(signals: pa.Table, signal: str, rows: np.ndarray, rule: str) -> np.ndarray:
+    column = signals.column(signal).take(pa.array(rows))
+    if column.null_count:
+        raise DataError(
+            f"rule {rule!r}: signal {signal!r} has no value for {column.null_count} of {rows.size} documents in the "
+            f"view; measure the signals on the documents themselves or on the same view"
+        )
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def to_decisions(judgements: Sequence[Judgement], num_rows: int) -> pa.Table:
+    """Decision sidecar (schema DECISIONS) of ``num_rows`` rows: first failing rule, its value and its limit.
+
+    Rows that no judgement covers, those outside the view, are null throughout.
+    """
+    judged = np.zeros(num_rows, dtype=bool)
+    dropped = np.zeros(num_rows, dtype=bool)
+    values = np.zeros(num_rows, dtype=np.float64)
+    limits = np.zeros(num_rows, dtype=np.float64)
+    reasons = np.zeros(num_rows, dtype=np.int32)
+    names = [""]
+    for judgement in judgements:
+        judged[judgement.rows] = True
+        failed = judgement.dropped
+        rows, first = judgement.rows[failed], judgement.first[failed]
+        dropped[rows] = True
+        reasons[rows] = first + len(names)
+        values[rows] = judgement.values[:, failed][first, np.arange(rows.size)]
+        limits[rows] = np.array([rule.limit for _, rule in judgement.rules], dtype=np.float64)[first]
+        names.extend(name for name, _ in judgement.rules)
+    kept = ~dropped
+    reason = pa.DictionaryArray.from_arrays(pa.array(reasons, mask=kept), pa.array(names)).cast(pa.string())
+    return pa.table(
+        [
+            pa.array(kept, mask=~judged),
+            reason,
+            pa.array(values, mask=kept),
+            pa.array(limits, mask=kept),
+            pa.nulls(num_rows, pa.string()),
+        ],
+        schema=DECISIONS,
+    )
+
+
+def decide(signals: pa.Table, domains: pa.Array | pa.ChunkedArray, inside: np.ndarray, rule_sets: RuleSets) -> pa.Table:
+    """Decisions of the rules over a table of signals: one row per document, in order."""
+    return to_decisions(judge(signals, domains, inside, rule_sets), len(inside))
+
+
+def tally(judgements: Sequence[Judgement]) -> dict[str, dict[str, dict[str, int]]]:
+    """Domain -> rule -> how many documents it judged and what it does.
+
+    ``first``: dropped with this rule as the reason; ``alone``: would drop if it were the only rule; ``only``: no other
+    rule drops them, so they would return without it.
+    """
+    effects: dict[str, dict[str, dict[str, int]]] = {}
+    for judgement in judgements:
+        num_failed = judgement.fails.sum(axis=0)
+        firsts = np.bincount(judgement.first[judgement.dropped], minlength=len(judgement.rules))
+        effects[judgement.domain] = {
+            name: {
+                "judged": int(judgement.rows.size),
+                "first": int(firsts[index]),
+                "alone": int(judgement.fails[index].sum()),
+                "only": int((judgement.fails[index] & (num_failed == 1)).sum()),
+            }
+            for index, (name, _) in enumerate(judgement.rules)
+        }
+    return effects

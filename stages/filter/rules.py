@@ -1,0 +1,56 @@
+"""What a rule is, and which rules judge a document: sets by domain, ordered by number, then by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from data_specs.config import execution
+from data_specs.errors import SpecError, nearest
+
+COMPARISONS = ("<", "<=", ">", ">=")
+#: Domain name of the rule set that judges every domain without one of its own.
+ANY_DOMAIN = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Drop a document if ``signal`` ``drop_if`` ``limit``, e.g. num_characters < 150."""
+
+    signal: str  # a column of the signals sidecar
+    drop_if: str  # one of < <= > >=
+    limit: float | None = None  # in the unit of the signal; null switches the rule off
+    #: place in the set: the first failing rule is the drop reason. The order in a file cannot say this, because
+    #: mappings have no order in a fingerprint
+    order: int = 1000
+    source: str = field(default="", metadata=execution())  # where the limit comes from; for people, never identity
+
+    def __post_init__(self) -> None:
+        if self.drop_if not in COMPARISONS:
+            raise ValueError(f"drop_if {self.drop_if!r} must be one of {' '.join(COMPARISONS)}")
+
+
+#: Rule sets: domain -> rule name -> rule.
+RuleSets = Mapping[str, Mapping[str, Rule]]
+
+
+def active_rules(rules: Mapping[str, Rule]) -> list[tuple[str, Rule]]:
+    """The rules of one set that are switched on, in the order in which they judge."""
+    return sorted(
+        ((name, rule) for name, rule in rules.items() if rule.limit is not None),
+        key=lambda item: (item[1].order, item[0]),
+    )
+
+
+def check_signals(rule_sets: RuleSets, known: Collection[str]) -> None:
+    """Raise :class:`SpecError` for the first rule, switched on or off, whose signal nobody measured."""
+    for domain, rules in rule_sets.items():
+        for name, rule in rules.items():
+            if rule.signal not in known:
+                hint = nearest(rule.signal, known)
+                raise SpecError(f"rules.{domain}.{name}.signal: unknown signal {rule.signal!r}.{hint}")
+
+
+def needed_signals(rule_sets: RuleSets) -> list[str]:
+    """Columns that the rules read, sorted."""
+    return sorted({rule.signal for rules in rule_sets.values() for _, rule in active_rules(rules)})

@@ -1,0 +1,142 @@
+"""From bytes to text: which charset a page or a file is in, and what to do when none fits.
+
+Evidence, best first: a byte order mark; being valid UTF-8, which text of another charset is only by rare accident;
+the HTTP header; the page's own ``meta``; the detector (uchardet by resiliparse). Labels mean what the WHATWG encoding
+standard says (gb2312 and gbk are gb18030, iso-8859-1 is windows-1252), as browsers have it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+#: Charsets whose text is all ASCII bytes, so that being valid UTF-8 says nothing.
+_SEVEN_BIT = ("iso2022_jp", "iso2022_kr", "hz")
+#: Pages use characters of the newer, larger sets under the old names; Python decodes an old name to the letter.
+_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "big5": "big5hkscs", "shift_jis": "cp932", "euc_kr": "cp949"}
+#: A page declares its charset in its first KiB (HTML standard, 13.2.3.2).
+_META_BYTES = 1024
+_META = re.compile(rb"""<(?:meta|\?xml)[^>]{0,400}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.I)
+REPLACEMENT = "�"
+
+
+class UndecodableError(ValueError):
+    """No charset fits the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Text and the Python codec that gave it."""
+
+    text: str
+    charset: str
+
+
+def known_charset(label: str | None) -> str | None:
+    """Python codec of a declared label by the WHATWG table; None for a label that means nothing."""
+    if not label:
+        return None
+    from resiliparse.parse.encoding import map_encoding_to_html5
+
+    cleaned = label.strip().strip("\"'").lower()
+    if cleaned == "hz-gb-2312":
+        return "hz"  # the standard gave this charset up; the archives of its time are full of it
+    mapped = map_encoding_to_html5(cleaned, fallback_utf8=False)
+    if mapped is None:
+        return None
+    try:
+        name = codecs.lookup(mapped).name
+    except LookupError:
+        return None
+    return _SUPERSETS.get(name, name)
+
+
+def meta_charset(page: bytes) -> str | None:
+    """The label that a page declares in its first KiB."""
+    found = _META.search(page, 0, _META_BYTES)
+    return found.group(1).decode("ascii") if found else None
+
+
+def decode_page(page: bytes, header_label: str | None, max_bad_characters: float) -> Decoded:
+    """Text of an HTML or plain-text page; raises :class:`UndecodableError` when every charset leaves more than the
+    given share of characters undecodable."""
+    marked = _decode_marked(page)
+    if marked is not None:
+        return marked
+    declared = [known_charset(header_label), known_charset(meta_charset(page))]
+    # UTF-16 without a mark that could be read as ASCII up to its own meta is not UTF-16 (HTML standard, 13.2.3.2)
+    declared = [name for name in declared if name and not name.startswith("utf-16")]
+    if not any(name in _SEVEN_BIT for name in declared):
+        try:
+            return Decoded(page.decode("utf-8"), "utf-8")
+        except UnicodeDecodeError:
+            pass
+    candidates = list(dict.fromkeys([*declared, *_detected(page)]))
+    for name in candidates:
+        try:
+            return Decoded(page.decode(name), name)
+        except UnicodeDecodeError:
+            continue
+    return _least_bad(page, candidates, max_bad_characters)
+
+
+def decode_file(data: bytes, encoding: str | None, max_bad_characters: float) -> Decoded:
+    """Text of a file: the declared ``encoding`` strictly, or a mark, UTF-8 or the detected charset."""
+    if encoding is not None:
+        try:
+            return Decoded(data.decode(encoding).removeprefix("\ufeff"), codecs.lookup(encoding).name)
+        except UnicodeDecodeError as error:
+            cause = f"{error.reason} at byte {error.start}"
+            raise UndecodableError(f"not {encoding}, which the source card declares: {cause}") from None
+    marked = _decode_marked(data)
+    if marked is not None:
+        return marked
+    if data.count(b"\0") > len(data) * max_bad_characters:
+        raise UndecodableError("a binary file: too many NUL bytes")
+    try:
+        return Decoded(data.decode("utf-8"), "utf-8")
+    except UnicodeDecodeError:
+        pass
+    detected = _detected(data)
+    for name in detected:
+        try:
+            return Decoded(data.decode(name), name)
+        except UnicodeDecodeError:
+            continue
+    return _least_bad(data, detected, max_bad_characters)
+
+
+def _decode_marked(data: bytes) -> Decoded | None:
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            try:
+                return Decoded(data[len(mark) :].decode(name), name)
+            except UnicodeDecodeError:
+                return None
+    return None
+
+
+def _detected(data: bytes) -> list[str]:
+    from resiliparse.parse.encoding import detect_encoding
+
+    name = known_charset(detect_encoding(data, from_html_meta=False))
+    return [name] if name else []
+
+
+def _least_bad(data: bytes, candidates: list[str], max_bad_characters: float) -> Decoded:
+    """The candidate (UTF-8 among them) that leaves the smallest share of characters undecodable."""
+    best: tuple[float, Decoded] | None = None
+    for name in dict.fromkeys([*candidates, "utf-8"]):
+        text = data.decode(name, "replace")
+        share = text.count(REPLACEMENT) / max(1, len(text))
+        if best is None or share < best[0]:
+            best = (share, Decoded(text, name))
+    assert best is not None
+    if best[0] > max_bad_characters:
+        raise UndecodableError(
+            f"no charset fits: {best[1].charset} is the best of those declared and detected and leaves "
+            f"{best[0]:.1%} of the characters undecodable (limit {max_bad_characters:.1%})"
+        )
+    return best[1]

@@ -1,0 +1,117 @@
+"""Settings of the ingest stage, and the record schema that a source card gives in its ``fields``.
+
+The stage's config holds limits that protect a worker; the card says what the records of one source look like. Both
+are identity: another value may give other documents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data_specs.config import parse_config
+from data_specs.errors import SpecError, nearest
+from data_specs.source import SourceCard
+
+EXTRACTORS = ("resiliparse", "plain_text")
+SPLITS = ("none", "lines", "paragraphs")
+CONTENTS = ("text", "html")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestConfig:
+    """How dumps are cut into units, how pages become text, and the limits that keep one record from hurting."""
+
+    extractor: str = "resiliparse"  # main content by resiliparse; plain_text keeps all visible text
+    split_bytes: int = 128 << 20  # plain JSONL files are cut into byte ranges of this size
+    group_bytes: int = 64 << 20  # small files of one source share a unit up to this many bytes
+    max_record_bytes: int = 32 << 20  # a larger record goes to quarantine without being held in memory
+    max_json_bytes: int = 64 << 20  # a .json file is read whole; about 8 times this stands in memory
+    max_html_bytes: int = 8 << 20  # the largest page of a Common Crawl file is cut at 1 MiB (5 MiB since 2025)
+    max_html_depth: int = 2000  # open elements; resiliparse needs quadratic time: 0.1 s at 2,000, 3.5 s at 10,000
+    max_attributes: int = 4000  # of one tag; quadratic time as well: 0.3 s at 10,000, over a minute at 100,000
+    max_archive_ratio: int = 200  # bytes out per byte of an archive; text compresses to about a twentieth at best
+    max_bad_characters: float = 0.01  # share of undecodable characters above which a charset is refused
+
+    def __post_init__(self) -> None:
+        if self.extractor not in EXTRACTORS:
+            raise ValueError(f"extractor {self.extractor!r} is unknown.{nearest(self.extractor, EXTRACTORS)}")
+        for name in ("split_bytes", "group_bytes", "max_record_bytes", "max_json_bytes", "max_html_bytes"):
+            if getattr(self, name) < 1024:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1024 bytes")
+        for name in ("max_html_depth", "max_attributes", "max_archive_ratio"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        if self.max_record_bytes > 512 << 20:
+            raise ValueError(f"max_record_bytes ({self.max_record_bytes}) must not exceed 512 MiB: a worker holds one")
+        if not 0 <= self.max_bad_characters < 1:
+            raise ValueError(f"max_bad_characters ({self.max_bad_characters}) must lie in [0, 1)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarcFields:
+    """A WARC card has no record schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonFields:
+    """Where a document's parts stand in a JSON record. A path is dotted; a number picks from a list (``authors.0``)."""
+
+    text: str | tuple[str, ...] = "text"  # several paths are joined by a blank line; a list of strings by line feeds
+    id: str | None = None  # the record's key; without it the file's name and the record's place
+    url: str | None = None
+    title: str | None = None
+    language: str | None = None
+    metadata: tuple[str, ...] = ()  # paths that are kept under their own name
+    records: str | None = None  # .json files: path of the array of records; ``*`` walks every element on the way
+    encoding: str | None = None  # None: UTF-8, else detected
+
+    @property
+    def text_paths(self) -> tuple[str, ...]:
+        return (self.text,) if isinstance(self.text, str) else self.text
+
+    def __post_init__(self) -> None:
+        if not self.text_paths:
+            raise ValueError("text names no field")
+        _check_encoding(self.encoding)
+        if self.encoding and "\n".encode(self.encoding) != b"\n":
+            raise ValueError(f"encoding {self.encoding!r}: lines cannot be told apart in it; convert the file to UTF-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFields:
+    """How text files and the members of archives become documents."""
+
+    encoding: str | None = None  # None: UTF-8, else detected
+    split: str = "none"  # none: a file is a document; lines, paragraphs (parted by blank lines)
+    content: str = "text"  # html: the main text is extracted
+    members: tuple[str, ...] = ("*",)  # archives: glob patterns of the member names to read; others are dropped
+
+    def __post_init__(self) -> None:
+        _check_encoding(self.encoding)
+        if self.split not in SPLITS:
+            raise ValueError(f"split {self.split!r} is unknown.{nearest(self.split, SPLITS)}")
+        if self.content not in CONTENTS:
+            raise ValueError(f"content {self.content!r} is unknown.{nearest(self.content, CONTENTS)}")
+        if self.content == "html" and self.split != "none":
+            raise ValueError(f"content 'html' with split {self.split!r}: a page is one document; use split 'none'")
+
+
+Fields = WarcFields | JsonFields | FileFields
+_SCHEMAS = {"warc": WarcFields, "jsonl": JsonFields, "files": FileFields}
+
+
+def card_fields(card: SourceCard) -> Fields:
+    """Parse the ``fields`` of a card for its format; an unknown key or value raises :class:`SpecError`."""
+    if card.format not in _SCHEMAS:
+        raise SpecError(f"source {card.name!r}: no reader for format {card.format!r}.{nearest(card.format, _SCHEMAS)}")
+    fields: Fields = parse_config(_SCHEMAS[card.format], card.fields, f"source {card.name!r}: fields")
+    return fields
+
+
+def _check_encoding(encoding: str | None) -> None:
+    if encoding is None:
+        return
+    try:
+        "".encode(encoding)
+    except LookupError:
+        raise ValueError(f"encoding {encoding!r} is unknown to Python; use e.g. 'utf-8' or 'gb18030'") from None

@@ -1,0 +1,83 @@
+"""A framed WARC record becomes a draft: which records are documents at all, and how their bytes become text.
+
+Documents are responses of status 200 with an HTML, XHTML or plain-text media type. Everything else is dropped under a
+name of its own, so that the ledger explains what a crawl holds.
+"""
+
+from __future__ import annotations
+
+import re
+
+import xxhash
+
+from stages.ingest.charset import UndecodableError, decode_page
+from stages.ingest.extract import Page, extract_page, normal_language, too_complex
+from stages.ingest.http_message import HttpError, ResponseHead, decode_body, parse_head
+from stages.ingest.options import IngestConfig
+from stages.ingest.record import Draft, Dropped, Failed, Outcome
+from stages.ingest.warc_reader import WarcRecord
+
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+TEXT_TYPES = (*HTML_TYPES, "text/plain")
+_NOT_DIGITS = re.compile(r"[^0-9]")
+
+
+def page_draft(record: WarcRecord, config: IngestConfig) -> Outcome:
+    """Draft of one WARC record, or why there is none."""
+    if record.type == "revisit":
+        return Dropped("revisit")
+    if record.type != "response":
+        return Dropped("not_response")
+    if not record.url.lower().startswith(("http:", "https:")):
+        return Dropped("not_http")  # answers of name servers and of other protocols
+    try:
+        head = parse_head(record.content)
+        if head.status != 200:
+            return Dropped("not_200")
+        media_type = head.media_type or record.headers.get("warc-identified-payload-type", "").lower()
+        if media_type not in TEXT_TYPES:
+            return Dropped("not_text")
+        if record.too_large:
+            return _failed(
+                record,
+                "record_too_large",
+                f"the record has {record.content_length} bytes (limit max_record_bytes {config.max_record_bytes})",
+            )
+        body = decode_body(head, record.content, config.max_record_bytes)
+        return _extract(record, head, media_type, body, config)
+    except HttpError as error:
+        return _failed(record, error.reason, str(error))
+
+
+def _extract(record: WarcRecord, head: ResponseHead, media_type: str, body: bytes, config: IngestConfig) -> Outcome:
+    is_html = media_type in HTML_TYPES
+    if is_html and (limit := too_complex(body, config)):
+        return _failed(record, "html_too_complex", limit)
+    try:
+        decoded = decode_page(body, head.charset, config.max_bad_characters)
+    except UndecodableError as error:
+        return _failed(record, "bad_encoding", str(error))
+    if is_html:
+        try:
+            page = extract_page(decoded.text, config.extractor)
+        except Exception as error:  # a page that the parser refuses is a bad record, whatever it raises
+            return _failed(record, "extraction_error", f"{type(error).__name__}: {error}")
+    else:
+        page = Page(decoded.text, None, None)
+    date = record.headers.get("warc-date", "")
+    # the same page in an ARC and a WARC copy of a crawl gets the same key; two captures of one address do not
+    key = f"{record.url} {_NOT_DIGITS.sub('', date)[:14]} {xxhash.xxh3_64_hexdigest(body)}"
+    return Draft(
+        key=key,
+        record_index=record.record_index,
+        record_offset=record.record_offset,
+        text=page.text,
+        url=record.url,
+        title=page.title,
+        language=page.language or normal_language(head.headers.get("content-language")),
+        metadata={"date": date, "media_type": media_type, "charset": decoded.charset},
+    )
+
+
+def _failed(record: WarcRecord, reason: str, error: str) -> Failed:
+    return Failed(record.record_index, record.record_offset, reason, f"{record.url}: {error}", record.content)

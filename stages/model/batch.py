@@ -1,0 +1,58 @@
+"""What the model reads: one micro-batch on its device.
+
+Legend: B rows, T tokens of a row, N = B T, E experts of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.model.dispatch import DispatchPlan
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchTensors:
+    """A :class:`DispatchPlan` on the device."""
+
+    order_N: Tensor
+    inverse_N: Tensor
+    expert_N: Tensor
+    ends_E: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Rows that one forward pass takes."""
+
+    tokens_BT: Tensor  # int64 input ids
+    targets_BT: Tensor  # int64 ids to predict
+    valid_BT: Tensor  # bool: which targets count in the loss
+    positions_BT: Tensor  # int64, restarting with every document
+    segments_BT: Tensor  # int64, equal inside a document, different for neighbours
+    domains_B: Tensor  # int64; a row holds documents of one domain
+    dispatch: tuple[DispatchTensors, ...]  # one for each RRE layer
+
+
+def dispatch_tensors(plans: Sequence[DispatchPlan], device: torch.device) -> tuple[DispatchTensors, ...]:
+    """Copy host plans to ``device``."""
+
+    def move(array: np.ndarray) -> Tensor:
+        return to_device(array, device)
+
+    return tuple(
+        DispatchTensors(move(plan.order_N), move(plan.inverse_N), move(plan.expert_N), move(plan.ends_E))
+        for plan in plans
+    )
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """Tensor of ``array``; through pinned memory without waiting where the device is an accelerator."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor

@@ -1,0 +1,50 @@
+"""The PanGu-shaped decoder: token and position tables, dense blocks, RRE blocks, query layer, tied output.
+
+PanGu-alpha (arXiv 2104.12369) section 2 for the stack, PanGu-Sigma (arXiv 2303.10845) section 3 for dense layers below
+and routed layers above. With no RRE layer it is PanGu-alpha's decoder, built from the same modules.
+
+Legend: B rows, T tokens, D width of the model, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.model.attention import document_mask
+from stages.model.batch import MicroBatch
+from stages.model.block import DenseBlock, QueryBlock, RoutedBlock
+from stages.model.config import ModelShape
+from stages.model.embedding import Table
+
+
+class Decoder(nn.Module):
+    """Maps a micro-batch to logits. Build it under ``torch.device("meta")`` to count, or with
+    :func:`stages.model.initial.build_model` to train."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        config = shape.config
+        self.shape = shape
+        self.token_table = Table(shape.vocab_size, config.d_model)
+        self.position_table = Table(config.context_length, config.d_model)
+        self.dense_blocks = nn.ModuleList(DenseBlock(shape) for _ in range(config.num_dense_layers))
+        self.routed_blocks = nn.ModuleList(RoutedBlock(shape) for _ in range(config.num_rre_layers))
+        self.query_block = QueryBlock(shape) if config.query_layer else None
+        self.final_norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
+
+    def forward(self, batch: MicroBatch) -> Tensor:
+        """Logits [B, T, V] for the token after each position."""
+        mask_B1TT = document_mask(batch.segments_BT)
+        x_BTD = self.token_table(batch.tokens_BT) + self.position_table(batch.positions_BT)
+        for block in self.dense_blocks:
+            x_BTD = block(x_BTD, mask_B1TT)
+        for block, dispatch in zip(self.routed_blocks, batch.dispatch, strict=True):
+            x_BTD = block(x_BTD, mask_B1TT, dispatch)
+        if self.query_block is None:
+            x_BTD = self.final_norm(x_BTD)
+        elif self.shape.config.final_norm == "before_query":
+            x_BTD = self.query_block(self.final_norm(x_BTD), batch.positions_BT, mask_B1TT)
+        else:
+            x_BTD = self.final_norm(self.query_block(x_BTD, batch.positions_BT, mask_B1TT))
+        return F.linear(x_BTD, self.token_table.weight)

@@ -1,0 +1,75 @@
+"""Random routed experts: many feed-forward networks, one per token, by a dispatch plan that comes with the batch.
+
+PanGu-Sigma (arXiv 2303.10845) section 3.2: the domain chooses the group, the token id chooses the expert inside it, and
+the output has weight 1, so there is no gate to learn or to balance. Because the plan is a permutation, combining the
+experts' outputs adds nothing up: every place is written once, on any device in the same way.
+
+Legend: N tokens, E experts, D width of the model, F width inside an expert.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.model.batch import DispatchTensors
+
+#: Rows of the matrix of ones that sums bias gradients: 8 elements of bf16 are the 16 bytes a grouped product needs.
+_ONES_ROWS = 8
+
+
+class _Permute(torch.autograd.Function):
+    """Rows in another order. The gradient goes back by the inverse order: a gather, never an accumulation."""
+
+    @staticmethod
+    def forward(ctx: Any, x_ND: Tensor, order_N: Tensor, inverse_N: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse_N)
+        return x_ND.index_select(0, order_N)
+
+    @staticmethod
+    def backward(ctx: Any, gradient_ND: Tensor) -> tuple[Tensor, None, None]:
+        (inverse_N,) = ctx.saved_tensors
+        return gradient_ND.index_select(0, inverse_N), None, None
+
+
+class _AddBias(torch.autograd.Function):
+    """Add each expert's bias to its rows. The bias gradient is a grouped product with ones, which sums in fp32 and in a
+    fixed order; scattering it row by row would round after each of thousands of bf16 additions."""
+
+    @staticmethod
+    def forward(ctx: Any, x_ND: Tensor, bias_ED: Tensor, expert_N: Tensor, ends_E: Tensor) -> Tensor:
+        ctx.save_for_backward(ends_E)
+        return x_ND + bias_ED.index_select(0, expert_N)
+
+    @staticmethod
+    def backward(ctx: Any, gradient_ND: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (ends_E,) = ctx.saved_tensors
+        gradient_ND = gradient_ND.contiguous()
+        ones_N8 = gradient_ND.new_zeros(gradient_ND.shape[0], _ONES_ROWS)
+        ones_N8[:, 0] = 1
+        sums_E8D = F.grouped_mm(ones_N8.t(), gradient_ND, offs=ends_E)
+        return gradient_ND, sums_E8D[:, 0], None, None
+
+
+class RoutedExperts(nn.Module):
+    """``num_experts`` feed-forward networks with stacked weights; each token passes through the one it is sent to."""
+
+    def __init__(self, num_experts: int, d_model: int, d_feed_forward: int) -> None:
+        super().__init__()
+        self.up_weight = nn.Parameter(torch.empty(num_experts, d_model, d_feed_forward))
+        self.up_bias = nn.Parameter(torch.empty(num_experts, d_feed_forward))
+        self.down_weight = nn.Parameter(torch.empty(num_experts, d_feed_forward, d_model))
+        self.down_bias = nn.Parameter(torch.empty(num_experts, d_model))
+
+    def forward(self, x_ND: Tensor, dispatch: DispatchTensors) -> Tensor:
+        """Every row of ``x_ND`` through its expert, in the order it came. The plan covers all N rows: the grouped
+        product leaves rows after its last end unwritten, and here there are none."""
+        sorted_ND = _Permute.apply(x_ND, dispatch.order_N, dispatch.inverse_N)
+        inner_NF = F.grouped_mm(sorted_ND, self.up_weight, offs=dispatch.ends_E)
+        inner_NF = F.gelu(_AddBias.apply(inner_NF, self.up_bias, dispatch.expert_N, dispatch.ends_E))
+        outer_ND = F.grouped_mm(inner_NF, self.down_weight, offs=dispatch.ends_E)
+        outer_ND = _AddBias.apply(outer_ND, self.down_bias, dispatch.expert_N, dispatch.ends_E)
+        return _Permute.apply(outer_ND, dispatch.inverse_N, dispatch.order_N)

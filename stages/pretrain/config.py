@@ -1,0 +1,79 @@
+"""Choices of a training run. Light: the planner reads it, so it imports no torch.
+
+Identity is what decides the mathematics: model, seed, optimizer, schedule, precision. How far to train, how the work is
+cut and when to save are execution: they never give another artifact, and more steps continue the same one. Cutting the
+same batch otherwise (workers, micro-batches, threads) changes results by the rounding of sums only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from data_specs.config import execution
+from stages.model.config import ModelConfig
+
+PRECISIONS = ("fp32", "bf16")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """See the comments; sources are sections of the PanGu-alpha (A) and PanGu-Sigma (S) papers and releases."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)  # shape and initial values
+    seed: int = 0  # first weights
+    # "bf16": forward and backward on a bf16 copy, weights and optimizer stay fp32. CPUs without bf16 matrix
+    # instructions compute it several times slower than fp32.
+    precision: str = "fp32"
+
+    peak_learning_rate: float = 1e-3  # right for small models; A: 1e-4 at 2.6B, 2e-5 at 200B
+    end_learning_rate: float = 2e-5  # S
+    warmup_steps: int = 20  # linear from 0; S: 5000
+    decay_steps: int = 2000  # step at which the cosine reaches end_learning_rate; S: 180000
+    beta1: float = 0.8  # S
+    beta2: float = 0.95  # S
+    epsilon: float = 1e-8  # S: eps1, all parameters but those of experts
+    rre_epsilon: float = 1e-20  # S: eps2, experts: each sees few tokens, so its gradients are small
+    weight_decay: float = 0.1  # A: decoupled, on everything except norms and biases
+    clip_norm: float | None = 1.0  # A: largest global gradient norm; None does not clip
+
+    num_steps: int = field(default=100, metadata=execution())  # optimizer steps in all; more continue the run
+    micro_batch_rows: int = field(default=8, metadata=execution())  # rows of one forward pass on one worker
+    num_threads_per_worker: int = field(
+        default=1, metadata=execution()
+    )  # CPU threads of torch; fixed so that sums repeat
+    device: str = field(default="auto", metadata=execution())  # "auto" takes cuda where it is available
+    checkpoint_every_steps: int = field(default=100, metadata=execution())  # one is also written at the end
+    keep_last: int = field(default=2, metadata=execution())  # newest checkpoints that stay
+    keep_every_steps: int | None = field(default=None, metadata=execution())  # multiples of it stay for good
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision ({self.precision!r}) must be one of {', '.join(PRECISIONS)}")
+        if self.device not in DEVICES:
+            raise ValueError(f"device ({self.device!r}) must be one of {', '.join(DEVICES)}")
+        if not 0 <= self.end_learning_rate <= self.peak_learning_rate:
+            raise ValueError(
+                f"end_learning_rate ({self.end_learning_rate}) must lie in [0, peak_learning_rate "
+                f"({self.peak_learning_rate})]"
+            )
+        if not 0 <= self.warmup_steps < self.decay_steps:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) must lie in [0, decay_steps ({self.decay_steps})): "
+                f"the cosine starts where the warmup ends"
+            )
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} ({getattr(self, name)}) must lie in [0, 1)")
+        for name in ("epsilon", "rre_epsilon"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be positive")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay ({self.weight_decay}) must not be negative")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError(f"clip_norm ({self.clip_norm}) must be positive, or null for no clipping")
+        for name in ("num_steps", "micro_batch_rows", "num_threads_per_worker", "checkpoint_every_steps", "keep_last"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        if self.keep_every_steps is not None and self.keep_every_steps < 1:
+            raise ValueError(f"keep_every_steps ({self.keep_every_steps}) must be at least 1, or null")

@@ -1,0 +1,144 @@
+"""The rows of every step, with the dispatch plans of all RRE layers, made ahead of time in a thread.
+
+Each worker reads its share of the global batch: the rows of the step in plan order, cut into as many runs of rows as
+there are workers. NumPy releases the interpreter lock in its sorts and copies, so the thread hides behind the model.
+
+Legend: B rows, T tokens of a row, L RRE layers, E experts, G domains, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from data_specs.token_store import RowLayout, row_layout
+from stages.model.batch import MicroBatch, dispatch_tensors, to_device
+from stages.model.dispatch import DispatchPlan, forecast_load, plan_layers
+from stages.pretrain.job import TrainingJob
+
+#: Steps prepared ahead of the model.
+_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class HostMicroBatch:
+    """One micro-batch before it goes to the device."""
+
+    layout: RowLayout
+    domains_B: npt.NDArray[np.int64]
+    dispatch: list[DispatchPlan]
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """Tensors on ``device``."""
+        layout = self.layout
+        return MicroBatch(
+            tokens_BT=to_device(layout.inputs_BL, device),
+            targets_BT=to_device(layout.targets_BL, device),
+            valid_BT=to_device(layout.loss_mask_BL, device),
+            positions_BT=to_device(layout.position_ids_BL, device),
+            segments_BT=to_device(layout.segment_ids_BL, device),
+            domains_B=to_device(self.domains_B, device),
+            dispatch=dispatch_tensors(self.dispatch, device),
+        )
+
+    def load_LE(self) -> npt.NDArray[np.int64]:
+        """Tokens that each expert of each layer gets from this micro-batch."""
+        return np.stack([plan.load_E for plan in self.dispatch]) if self.dispatch else np.zeros((0, 0), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRows:
+    """One worker's share of a step."""
+
+    step: int  # counted from 1: the update that these rows make
+    micro_batches: list[HostMicroBatch]
+    rows_by_component: npt.NDArray[np.int64]  # of the global batch
+
+
+def rows_of_rank(num_rows: int, rank: int, world_size: int) -> slice:
+    """The run of rows of one worker; runs differ by at most one row and cover all."""
+    if world_size > num_rows:
+        raise ValueError(f"world_size ({world_size}) must not exceed the global batch of {num_rows} rows")
+    small, extra = divmod(num_rows, world_size)
+    start = rank * small + min(rank, extra)
+    return slice(start, start + small + (rank < extra))
+
+
+def prepare_step(job: TrainingJob, step: int, rank: int, world_size: int) -> StepRows:
+    """Read, cut and plan the rows of one worker for update ``step`` (counted from 1)."""
+    component_B, row_B = job.plan.rows_of_step(step - 1)
+    mine = rows_of_rank(len(row_B), rank, world_size)
+    rows = job.pools.gather(component_B[mine], row_B[mine])
+    domains_B = job.domain_of_component()[component_B[mine]]
+    size = job.config.micro_batch_rows
+    return StepRows(
+        step=step,
+        micro_batches=[
+            prepare_rows(job, rows[start : start + size], domains_B[start : start + size])
+            for start in range(0, len(rows), size)
+        ],
+        rows_by_component=np.bincount(component_B, minlength=len(job.plan.components)),
+    )
+
+
+def prepare_rows(job: TrainingJob, rows: npt.NDArray[np.generic], domains_B: npt.NDArray[np.int64]) -> HostMicroBatch:
+    """Layout and dispatch plans of some rows."""
+    layout = row_layout(rows, job.pools.eod_id, job.pools.pad_id)
+    domains_N = np.repeat(domains_B, layout.inputs_BL.shape[1])
+    dispatch = plan_layers(job.table_LGV, domains_N, layout.inputs_BL.reshape(-1), job.config.model.experts_per_domain)
+    return HostMicroBatch(layout, domains_B, dispatch)
+
+
+def forecast_step(job: TrainingJob, step: int) -> npt.NDArray[np.int64]:
+    """Tokens per layer and expert [L, E] that update ``step`` (counted from 1) will bring, from plan, pools and table.
+
+    It counts token ids of the whole batch and never looks at a dispatch plan; what training counts must equal it.
+    """
+    component_B, row_B = job.plan.rows_of_step(step - 1)
+    inputs_BT = job.pools.gather(component_B, row_B)[:, :-1]
+    domains_B = job.domain_of_component()[component_B]
+    counts_GV = np.stack(
+        [
+            np.bincount(inputs_BT[domains_B == domain].ravel(), minlength=job.shape.vocab_size)
+            for domain in range(len(job.domains))
+        ]
+    )
+    return forecast_load(job.table_LGV, counts_GV, job.config.model.experts_per_domain)
+
+
+class Loader:
+    """Iterates over updates ``first .. last`` (counted from 1, inclusive), prepared ahead in a thread."""
+
+    def __init__(self, job: TrainingJob, first: int, last: int, rank: int, world_size: int) -> None:
+        self._job, self._steps = job, iter(range(first, last + 1))
+        self._rank, self._world_size = rank, world_size
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._pending: deque[Future[tuple[StepRows, npt.NDArray[np.int64]]]] = deque()
+
+    def __iter__(self) -> Iterator[tuple[StepRows, npt.NDArray[np.int64]]]:
+        """Yields (rows, forecast); only the first worker makes the forecast, others get an empty one."""
+        for _ in range(_AHEAD):
+            self._submit()
+        while self._pending:
+            prepared = self._pending.popleft().result()
+            self._submit()
+            yield prepared
+
+    def _submit(self) -> None:
+        step = next(self._steps, None)
+        if step is not None:
+            self._pending.append(self._pool.submit(self._prepare, step))
+
+    def _prepare(self, step: int) -> tuple[StepRows, npt.NDArray[np.int64]]:
+        rows = prepare_step(self._job, step, self._rank, self._world_size)
+        return rows, forecast_step(self._job, step) if self._rank == 0 else np.zeros((0, 0), np.int64)
+
+    def close(self) -> None:
+        """Stop the thread; what it prepared is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,122 @@
+"""Weights, gradients and optimizer of one worker.
+
+- Master weights and optimizer state are fp32, whatever the precision: PanGu-Sigma's eps of 1e-20 exists in no 16-bit
+  format.
+- Gradients of all parameters are views of one flat fp32 buffer, so the group sums it in a few large pieces.
+- With precision "bf16" forward and backward run on a bf16 copy of the model, made once per step; its gradients are
+  added to the fp32 buffer after every micro-batch. (Autocast would cast every expert again in each micro-batch.)
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from stages.model.decoder import Decoder
+from stages.pretrain.config import PretrainConfig
+
+
+def is_decayed(name: str) -> bool:
+    """Weight decay acts on everything except norms and biases (PanGu-alpha release)."""
+    owner, kind = name.split(".")[-2:]
+    return not (owner.endswith("norm") or kind.endswith("bias"))
+
+
+def is_expert(name: str) -> bool:
+    """Whether a parameter belongs to routed experts."""
+    return ".experts." in name
+
+
+class TrainingState:
+    """All that a step reads and changes; what a checkpoint holds is :meth:`weights` and :meth:`moments`."""
+
+    def __init__(self, model: Decoder, config: PretrainConfig, device: torch.device) -> None:
+        self.master = model.to(device)
+        self.names = [name for name, _ in model.named_parameters()]
+        self.parameters = list(model.parameters())
+        self.gradient = torch.zeros(sum(p.numel() for p in self.parameters), device=device)
+        self._attach_gradients()
+        self.optimizer = make_optimizer(dict(zip(self.names, self.parameters, strict=True)), config)
+        self.step = 0
+        self.compute = self._bf16_copy() if config.precision == "bf16" else self.master
+        self._compute_parameters = list(self.compute.parameters())
+
+    def _attach_gradients(self) -> None:
+        start = 0
+        for parameter in self.parameters:
+            parameter.grad = self.gradient[start : start + parameter.numel()].view_as(parameter)
+            start += parameter.numel()
+
+    def _bf16_copy(self) -> Decoder:
+        compute = copy.deepcopy(self.master).to(torch.bfloat16)
+        for master, parameter in zip(self.parameters, compute.parameters(), strict=True):
+            parameter.grad = None
+            parameter.register_post_accumulate_grad_hook(_adder(master))
+        return compute
+
+    def begin_step(self) -> None:
+        """Zero the gradients and refresh the copy that computes."""
+        self.gradient.zero_()
+        if self.compute is not self.master:
+            with torch.no_grad():
+                torch._foreach_copy_(self._compute_parameters, self.parameters)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Master weights by canonical name."""
+        return {name: p.detach() for name, p in self._named()}
+
+    def moments(self) -> dict[str, Tensor]:
+        """Optimizer state by canonical name: ``first_moment.<parameter>`` and ``second_moment.<parameter>``."""
+        found = {}
+        for name, parameter in self._named():
+            state = self.optimizer.state[parameter]
+            found[f"first_moment.{name}"] = state["exp_avg"]
+            found[f"second_moment.{name}"] = state["exp_avg_sq"]
+        return found
+
+    def load(self, weights: dict[str, Tensor], moments: dict[str, Tensor], step: int) -> None:
+        """Go on from a checkpoint."""
+        self.step = step
+        with torch.no_grad():
+            for name, parameter in self._named():
+                parameter.copy_(weights[name])
+                self.optimizer.state[parameter] = {
+                    "step": torch.tensor(float(step), device=parameter.device),
+                    "exp_avg": moments[f"first_moment.{name}"].to(parameter.device),
+                    "exp_avg_sq": moments[f"second_moment.{name}"].to(parameter.device),
+                }
+
+    def _named(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return zip(self.names, self.parameters, strict=True)
+
+
+def _adder(master: nn.Parameter):
+    """After a backward pass: add the copy's gradient to the master's fp32 buffer."""
+
+    def add(parameter: Tensor) -> None:
+        assert master.grad is not None
+        assert parameter.grad is not None
+        master.grad.add_(parameter.grad)
+        parameter.grad = None
+
+    return add
+
+
+def make_optimizer(named: dict[str, nn.Parameter], config: PretrainConfig) -> torch.optim.AdamW:
+    """AdamW with PanGu-Sigma's two epsilons; the learning rate is set before every step."""
+    groups = []
+    for expert in (False, True):
+        for decayed in (False, True):
+            members = [p for name, p in named.items() if is_expert(name) == expert and is_decayed(name) == decayed]
+            if members:
+                groups.append(
+                    {
+                        "params": members,
+                        "eps": config.rre_epsilon if expert else config.epsilon,
+                        "weight_decay": config.weight_decay if decayed else 0.0,
+                    }
+                )
+    return torch.optim.AdamW(groups, lr=0.0, betas=(config.beta1, config.beta2), fused=True)

@@ -1,0 +1,108 @@
+"""One training step: micro-batches, one sum over the group, clipping, update.
+
+Losses and gradients are *sums* over counted targets until everything has been added over micro-batches and workers;
+only then are they divided by the number of counted targets of the global batch. So how the batch is cut never changes
+what is computed, only the order in which floating-point numbers are added.
+
+Legend: G domains, L RRE layers, E experts.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from stages.model.loss import row_losses
+from stages.pretrain.config import PretrainConfig
+from stages.pretrain.loader import StepRows
+from stages.pretrain.ranks import Ranks
+from stages.pretrain.schedule import learning_rate
+from stages.pretrain.state import TrainingState
+
+#: Added to the norm before dividing by it, as in torch's own clipping.
+_NORM_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step tells, summed over all workers."""
+
+    loss_G: npt.NDArray[np.float64]  # sum over counted targets of each domain, nats
+    targets_G: npt.NDArray[np.int64]  # counted targets of each domain
+    load_LE: npt.NDArray[np.int64]  # tokens that passed through each expert
+    gradient_norm: float  # before clipping
+    learning_rate: float
+    stop: bool  # some worker was asked to stop
+    seconds: dict[str, float]  # parts of the step on this worker
+
+
+def run_step(state: TrainingState, rows: StepRows, config: PretrainConfig, ranks: Ranks, stop: bool) -> StepResult:
+    """Make update ``rows.step``; every worker calls it with its own rows."""
+    clock = _Clock()
+    shape = state.master.shape
+    num_domains, num_layers = shape.num_domains, shape.config.num_rre_layers
+    loss_G = torch.zeros(num_domains, dtype=torch.float64, device=ranks.device)
+    targets_G = torch.zeros(num_domains, dtype=torch.float64, device=ranks.device)
+    load_LE = torch.zeros(num_layers, shape.num_experts, dtype=torch.float64, device=ranks.device)
+    state.begin_step()
+    for host in rows.micro_batches:
+        batch = host.to(ranks.device)
+        losses_B = row_losses(state.compute(batch), batch.targets_BT, batch.valid_BT)
+        losses_B.sum().backward()
+        loss_G.index_add_(0, batch.domains_B, losses_B.detach().double())
+        targets_G.index_add_(0, batch.domains_B, batch.valid_BT.sum(1).double())
+        for layer, dispatch in enumerate(batch.dispatch):
+            load_LE[layer] += torch.diff(dispatch.ends_E, prepend=dispatch.ends_E.new_zeros(1))
+    clock.lap("forward_backward")
+    ranks.sum_(state.gradient)
+    # integers below 2**53 are exact in fp64, so one small message carries losses, counts, loads and the stop request
+    asked = torch.tensor([float(stop)], dtype=torch.float64, device=ranks.device)
+    told = torch.cat([loss_G, targets_G, load_LE.flatten(), asked])
+    ranks.sum_(told)
+    clock.lap("all_reduce")
+    num_targets = told[num_domains : 2 * num_domains].sum()
+    norm = _scale_and_clip(state.gradient, num_targets, config.clip_norm)
+    rate = learning_rate(config, rows.step)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    state.optimizer.step()
+    state.step = rows.step
+    clock.lap("optimizer")
+    values = told.cpu().numpy()
+    return StepResult(
+        loss_G=values[:num_domains],
+        targets_G=values[num_domains : 2 * num_domains].astype(np.int64),
+        load_LE=values[2 * num_domains : -1].astype(np.int64).reshape(load_LE.shape),
+        gradient_norm=float(norm.item()),
+        learning_rate=rate,
+        stop=bool(values[-1]),
+        seconds=clock.seconds,
+    )
+
+
+def _scale_and_clip(gradient: Tensor, num_targets: Tensor, clip_norm: float | None) -> Tensor:
+    """Turn summed gradients into those of the mean loss and limit their norm; returns the norm before the limit.
+    A batch without any counted target leaves zeros."""
+    gradient.mul_((1.0 / num_targets.clamp(min=1.0)).float())
+    norm = torch.linalg.vector_norm(gradient)
+    if clip_norm is not None:
+        gradient.mul_((clip_norm / (norm + _NORM_EPSILON)).clamp(max=1.0))
+    return norm
+
+
+class _Clock:
+    """Times the parts of a step; on an accelerator a part ends when its kernels were launched, not when they ran."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        now = time.perf_counter()
+        self.seconds[part] = now - self._last
+        self._last = now

@@ -1,0 +1,187 @@
+"""The train function: a plain torch program that knows no launcher.
+
+    python -m stages.pretrain.train payload.json                                  one process
+    torchrun --nproc-per-node 2 -m stages.pretrain.train payload.json             two workers
+
+Ray Train runs the same :func:`train` (``pipelines/execution/ray_train.py``). All of them continue from the newest whole
+checkpoint of the journal in the job's folder, which every worker must be able to read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from data_specs.errors import StageError
+from stages.model.initial import build_model
+from stages.pretrain.checkpoint import check_pinned, load_checkpoint, save_checkpoint
+from stages.pretrain.job import TrainingJob, open_job
+from stages.pretrain.journal import Journal
+from stages.pretrain.loader import Loader, StepRows
+from stages.pretrain.metrics import MetricsWriter
+from stages.pretrain.ranks import Ranks, fixed_numerics, join_ranks
+from stages.pretrain.state import TrainingState
+from stages.pretrain.step import StepResult, run_step
+
+_log = logging.getLogger(__name__)
+
+
+def train(payload: dict[str, Any]) -> dict[str, Any]:
+    """Train up to ``num_steps`` and return {step, finished, resumed_from}; the same on every worker.
+
+    ``payload`` comes from :func:`stages.pretrain.job.make_payload`. SIGTERM saves a checkpoint after the running step
+    and returns with ``finished`` false. Raises :class:`data_specs.errors.KaitianError` for inputs that do not fit.
+    """
+    job = open_job(payload)
+    with (
+        fixed_numerics(job.config.num_threads_per_worker),
+        join_ranks(job.config.device) as ranks,
+        _stop_requests() as stop,
+    ):
+        state = TrainingState(build_model(job.shape, job.config.seed), job.config, ranks.device)
+        resumed_from = _resume(job, state, ranks)
+        if state.step < job.config.num_steps:
+            _run_steps(job, state, ranks, stop)
+        return {
+            "step": state.step,
+            "finished": state.step == job.config.num_steps,
+            "resumed_from": resumed_from,
+        }
+
+
+def _resume(job: TrainingJob, state: TrainingState, ranks: Ranks) -> int:
+    """Load the checkpoint that the first worker chose; returns its step, 0 for a fresh start."""
+    journal = Journal(job.folder)
+    chosen = 0
+    if ranks.rank == 0:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        newest = journal.newest_good(job.config.num_steps)
+        chosen = newest.step if newest is not None else 0
+    chosen = ranks.from_first(chosen)
+    if chosen:
+        (entry,) = (entry for entry in journal.entries() if entry.step == chosen)
+        check_pinned(job, entry)  # on every worker, so that all of them stop and none waits for the others
+        load_checkpoint(job, state, entry)
+    if ranks.rank == 0 and chosen < job.config.num_steps:
+        journal.keep_until(chosen)
+        _log.info("training steps %d to %d", chosen + 1, job.config.num_steps)
+    return chosen
+
+
+def _run_steps(job: TrainingJob, state: TrainingState, ranks: Ranks, stop: threading.Event) -> None:
+    config = job.config
+    loader = Loader(job, state.step + 1, config.num_steps, ranks.rank, ranks.world_size)
+    metrics = MetricsWriter(job.folder, state.step) if ranks.rank == 0 else None
+    try:
+        began = time.perf_counter()
+        for rows, forecast_LE in loader:
+            waited = time.perf_counter() - began
+            result = run_step(state, rows, config, ranks, stop.is_set())
+            if metrics is not None:
+                seconds = {"data_wait": waited, **result.seconds}
+                metrics.write(_line(job, rows, result, forecast_LE, seconds, time.perf_counter() - began))
+                _check_load(rows.step, result.load_LE, forecast_LE)
+            last = rows.step == config.num_steps or result.stop
+            if metrics is not None and (last or rows.step % config.checkpoint_every_steps == 0):
+                metrics.sync()
+                save_checkpoint(job, state, _layout(job, ranks))
+            if result.stop:
+                return
+            began = time.perf_counter()
+    finally:
+        loader.close()
+        if metrics is not None:
+            metrics.close()
+
+
+def _line(
+    job: TrainingJob,
+    rows: StepRows,
+    result: StepResult,
+    forecast_LE: npt.NDArray[np.int64],
+    seconds: dict[str, float],
+    step_seconds: float,
+) -> dict[str, Any]:
+    """One line of ``metrics.jsonl``; losses are means in nats per counted target."""
+    num_targets = int(result.targets_G.sum())
+    fed = [index for index, targets in enumerate(result.targets_G) if targets]
+    num_tokens = job.plan.global_batch_rows * job.plan.context_length
+    return {
+        "step": rows.step,
+        "loss": float(result.loss_G.sum()) / max(1, num_targets),
+        "loss_by_domain": {job.domains[i]: float(result.loss_G[i]) / int(result.targets_G[i]) for i in fed},
+        "targets_by_domain": {job.domains[i]: int(result.targets_G[i]) for i in fed},
+        "rows_by_component": {
+            component.name: int(count)
+            for component, count in zip(job.plan.components, rows.rows_by_component, strict=True)
+            if count
+        },
+        "num_tokens": num_tokens,
+        "learning_rate": result.learning_rate,
+        "gradient_norm": result.gradient_norm,
+        "expert_load": result.load_LE.tolist(),
+        "expert_load_forecast": forecast_LE.tolist(),
+        "tokens_per_second": round(num_tokens / step_seconds, 1),
+        "step_seconds": round(step_seconds, 6),
+        "seconds": {part: round(value, 6) for part, value in seconds.items()},
+    }
+
+
+def _check_load(step: int, counted_LE: npt.NDArray[np.int64], forecast_LE: npt.NDArray[np.int64]) -> None:
+    """Integers must be equal: the forecast comes from the plan, the count from what the experts were given."""
+    if not np.array_equal(counted_LE, forecast_LE):
+        layer, expert = (int(i) for i in np.argwhere(counted_LE != forecast_LE)[0])
+        raise StageError(
+            f"step {step}: expert {expert} of RRE layer {layer} was given {counted_LE[layer, expert]} tokens, plan and "
+            f"routing table foretell {forecast_LE[layer, expert]}; rows were lost, repeated or routed wrongly"
+        )
+
+
+def _layout(job: TrainingJob, ranks: Ranks) -> dict[str, Any]:
+    """What else decides the last bits of a result; recorded, never identity."""
+    return {
+        "world_size": ranks.world_size,
+        "micro_batch_rows": job.config.micro_batch_rows,
+        "num_threads_per_worker": job.config.num_threads_per_worker,
+        "device": ranks.device.type,
+        "torch": torch.__version__,
+    }
+
+
+@contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets. Only a main thread may listen to signals; elsewhere the launcher ends workers."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def main() -> None:
+    """Train from a payload file and print the result as JSON, once."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m stages.pretrain.train PAYLOAD.json")
+    value = train(json.loads(Path(sys.argv[1]).read_text("utf-8")))
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Grouped products against a loop over experts, forward and backward."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from stages.model.batch import dispatch_tensors
+from stages.model.dispatch import plan_dispatch
+from stages.model.embedding import Table
+from stages.model.experts import RoutedExperts
+
+NUM_EXPERTS, D, F_INNER = 5, 16, 24
+#: Expert 1 and 4 get nothing.
+EXPERT_OF_TOKEN = np.array([2, 0, 0, 3, 2, 2, 0, 3, 2, 0, 0])
+
+
+def _experts(dtype: torch.dtype) -> RoutedExperts:
+    experts = RoutedExperts(NUM_EXPERTS, D, F_INNER)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in experts.parameters():
+            parameter.normal_(0, 0.5, generator=generator)
+    return experts.to(dtype)
+
+
+def _loop(experts: RoutedExperts, x_ND: torch.Tensor) -> torch.Tensor:
+    """The oracle: one token after the other, through the matrices of its expert."""
+    rows = []
+    for x_D, expert in zip(x_ND, EXPERT_OF_TOKEN.tolist(), strict=True):
+        inner = F.gelu(x_D @ experts.up_weight[expert] + experts.up_bias[expert])
+        rows.append(inner @ experts.down_weight[expert] + experts.down_bias[expert])
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 4e-2)])
+def test_grouped_experts_equal_a_loop(dtype, tolerance):
+    (dispatch,) = dispatch_tensors([plan_dispatch(EXPERT_OF_TOKEN, NUM_EXPERTS)], torch.device("cpu"))
+    grouped, looped = _experts(dtype), _experts(torch.float32)
+    with torch.no_grad():  # the oracle works in fp32 on the very same (rounded) numbers
+        for parameter, rounded in zip(looped.parameters(), grouped.parameters(), strict=True):
+            parameter.copy_(rounded)
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(len(EXPERT_OF_TOKEN), D, generator=generator).to(dtype)
+    upstream = torch.randn(len(EXPERT_OF_TOKEN), D, generator=generator).to(dtype)
+    x_grouped, x_looped = x.clone().requires_grad_(), x.float().requires_grad_()
+
+    y_grouped, y_looped = grouped(x_grouped, dispatch), _loop(looped, x_looped)
+    (y_grouped * upstream).sum().backward()
+    (y_looped * upstream.float()).sum().backward()
+
+    def close(ours: torch.Tensor, oracle: torch.Tensor) -> None:
+        scale = oracle.abs().max().clamp(min=1e-3)
+        torch.testing.assert_close(ours.float() / scale, oracle / scale, rtol=0, atol=tolerance)
+
+    close(y_grouped, y_looped)
+    close(x_grouped.grad, x_looped.grad)
+    for (name, ours), oracle in zip(grouped.named_parameters(), looped.parameters(), strict=True):
+        close(ours.grad, oracle.grad)
+        assert not ours.grad[[1, 4]].any(), f"{name}: experts without tokens must have no gradient"
+
+
+def test_the_layer_gives_tokens_back_in_their_order():
+    experts = _experts(torch.float32)
+    x = torch.randn(len(EXPERT_OF_TOKEN), D, generator=torch.Generator().manual_seed(3))
+    (forward,) = dispatch_tensors([plan_dispatch(EXPERT_OF_TOKEN, NUM_EXPERTS)], torch.device("cpu"))
+    (backward,) = dispatch_tensors([plan_dispatch(EXPERT_OF_TOKEN[::-1].copy(), NUM_EXPERTS)], torch.device("cpu"))
+    torch.testing.assert_close(experts(x, forward), experts(x.flip(0), backward).flip(0))
+
+
+def test_a_frequent_rows_gradient_is_summed_in_fp32():
+    table = Table(4, 8).to(torch.bfloat16)
+    with torch.no_grad():
+        table.weight.zero_()
+    index = torch.full((1000,), 2)
+    table(index).backward(torch.ones(1000, 8, dtype=torch.bfloat16))
+    # adding ones in bf16 stops at 256, where the next one rounds away
+    assert table.weight.grad[2].tolist() == [1000.0] * 8
+    assert not table.weight.grad[[0, 1, 3]].any()
+
+
+def test_a_table_reads_like_torchs_embedding():
+    table = Table(7, 8)
+    with torch.no_grad():
+        table.weight.normal_(generator=torch.Generator().manual_seed(0))
+    weight = table.weight.detach().clone().requires_grad_()
+    index = torch.tensor([[0, 6, 6], [2, 0, 3]])
+    upstream = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(1))
+    ours, theirs = table(index), F.embedding(index, weight)
+    ours.backward(upstream)
+    theirs.backward(upstream)
+    assert torch.equal(ours, theirs)
+    torch.testing.assert_close(table.weight.grad, weight.grad)
