@@ -55,7 +55,7 @@ bench: setup ## every benchmark on its own small input; results as JSON lines un
 	@mkdir -p outputs/bench
 	@set -e; for bench in tests/bench/bench_*.py; do \
 		name=$$(basename $$bench .py); echo "$$name"; \
-		$(RUN)/python $$bench --out outputs/bench/$$name.jsonl $(ARGS); \
+		$(RUN)/python -m tests.bench.$$name --out outputs/bench/$$name.jsonl $(ARGS); \
 	done
 
 golden: setup ## rewrite tests/golden/stage_table.json after a stage and its version changed; shows what changed

@@ -21,7 +21,15 @@ from pipelines.runner import NodeOutcome, Run, RunObserver
 from pipelines.spec import RunConfig
 from pipelines.store.store import Store
 
+#: Columns of tables and lines where the output is no terminal (a file, a log).
+_PLAIN_WIDTH = 160
 _STATE_STYLE = {"reuse": "green", "run": "yellow", "extend": "cyan"}
+
+
+def make_console() -> Console:
+    """Standard output for people; wide where no terminal says how wide."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
 
 
 class ConsoleObserver(RunObserver):
@@ -84,13 +92,13 @@ def _print_plan(console: Console, plan: Plan) -> None:
 def plan(options: argparse.Namespace) -> None:
     """`kaitian plan`."""
     config, store = _configure(options, options.overrides)
-    _print_plan(Console(), make_plan(config, store))
+    _print_plan(make_console(), make_plan(config, store))
 
 
 def run(options: argparse.Namespace) -> None:
     """`kaitian run`."""
     config, store = _configure(options, options.overrides)
-    execute(Console(), config, store, make_plan(config, store), options.overrides)
+    execute(make_console(), config, store, make_plan(config, store), options.overrides)
 
 
 def rerun(options: argparse.Namespace) -> None:
@@ -100,7 +108,7 @@ def rerun(options: argparse.Namespace) -> None:
     if not names:
         raise SpecError("rerun: name the node to force, e.g. `kaitian rerun filter pipeline=demo`")
     config, store = _configure(options, overrides)
-    console = Console()
+    console = make_console()
     made = make_plan(config, store, force=names, force_dependants=not options.only)
     finished = execute(console, config, store, made, overrides, force=True)
     if not finished.warnings:
@@ -137,7 +145,7 @@ def demo(options: argparse.Namespace) -> None:
     """`kaitian demo`."""
     from pipelines.demo.dump import write_demo_dump
 
-    console = Console()
+    console = make_console()
     folder = options.folder.absolute()
     overrides = ["pipeline=demo", f"data_root={folder / 'dump'}", f"store={folder / 'store'}", *options.overrides]
     if not (folder / "dump" / "truth.json").is_file():
@@ -153,7 +161,7 @@ def show(options: argparse.Namespace) -> None:
     from pipelines.inspect.show import show_artifact, show_run
 
     store = Store.create(options.store)
-    console = Console()
+    console = make_console()
     if ":" in options.what or not (options.what == "last" or store.run_folder(options.what).is_dir()):
         show_artifact(console, store, find_artifact(store, options.what), num_samples=options.samples)
     else:
@@ -166,7 +174,7 @@ def explain(options: argparse.Namespace) -> None:
     from pipelines.inspect.lookup import find_run
 
     store = Store.create(options.store)
-    explain_document(Console(), store, find_run(store, options.run), options.document)
+    explain_document(make_console(), store, find_run(store, options.run), options.document)
 
 
 def gc(options: argparse.Namespace) -> None:
@@ -174,7 +182,7 @@ def gc(options: argparse.Namespace) -> None:
     from pipelines.store.collect import find_garbage, remove_garbage
 
     store = Store.create(options.store)
-    console = Console()
+    console = make_console()
     with store.collecting():
         garbage = find_garbage(store, keep_runs=options.keep_runs)
         for item in garbage:
@@ -196,6 +204,6 @@ def pin(options: argparse.Namespace) -> None:
     store = Store.create(options.store)
     artifact = find_artifact(store, options.what)
     store.pin(options.name, artifact)
-    Console().print(
+    make_console().print(
         f"pin:{options.name} names {artifact.manifest.stage}/{artifact.fingerprint[:SHORT]}", highlight=False
     )

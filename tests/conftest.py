@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from pipelines.engine import code_digest
 from pipelines.execution.ray_start import prepare_environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -20,6 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("KAITIAN_SHARED") or REPOSITORY.parent / "shared" / "data")
 
 prepare_environment()  # before any test module imports Ray
+os.environ.setdefault("NUMBA_CACHE_DIR", str(REPOSITORY / ".pytest_cache" / "kernels" / code_digest()))
 
 # No deadline: a busy machine is no bug. The same examples every time: a failure that a rerun hides helps nobody.
 settings.register_profile("kaitian", deadline=None, derandomize=True)
@@ -61,9 +63,9 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_local() -> Iterator[None]:
-    """One Ray with two CPUs for all tests marked ``ray``; each start would cost three seconds."""
+    """One Ray with two CPUs for the tests of a module; each start costs three seconds."""
     from pipelines.execution.ray_start import start_local_ray
 
     with start_local_ray(num_cpus=2):

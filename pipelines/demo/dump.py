@@ -10,8 +10,8 @@
       docs/press.jsonl               English pages of the crawl again, from another source
       truth.json                     what was planted
 
-The first three and ``docs/press.jsonl`` have the same bytes for the same seed everywhere; ``code`` and
-``docs/packages.jsonl`` are what this machine has.
+The first three and ``docs/press.jsonl`` follow from the seed (compressed bytes also from the machine's zlib); ``code``
+and ``docs/packages.jsonl`` are what this machine has.
 """
 
 from __future__ import annotations

@@ -77,29 +77,32 @@ def sample_dropped(
     shards = [s for s in resolve_view([artifact], open_artifact).shards() if s.rows][:_MAX_SHARDS]
     picks: dict[str, list[_Pick]] = {}
     for position, shard in enumerate(shards):
-        reasons = pq.read_table(artifact.sidecar("decisions", shard.key), columns=["reason"]).column("reason")
+        reasons = _read_decisions(artifact, shard, ["reason"]).column("reason")
         coded = pa.chunked_array(reasons).combine_chunks().dictionary_encode()
         codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         for code, reason in enumerate(coded.dictionary.to_pylist()):
             found = _candidates(shard, position, np.flatnonzero(codes == code))
             picks[reason] = heapq.nsmallest(num_samples, [*picks.get(reason, []), *found])
-    documents = []
-    for _, chosen in sorted(picks.items()):
-        for row, pick in zip(_fetch(shards, chosen), chosen, strict=True):
-            documents.append(_describe(row, _decision(artifact, shards[pick.shard].key, pick.row)))
-    return documents
+    chosen = [pick for _, group in sorted(picks.items()) for pick in group]
+    decisions: dict[tuple[int, int], dict[str, Any]] = {}
+    for position in {pick.shard for pick in chosen}:
+        rows = sorted(pick.row for pick in chosen if pick.shard == position)
+        table = _read_decisions(artifact, shards[position], ["reason", "value", "limit", "detail"]).take(rows)
+        decisions |= {(position, row): body for row, body in zip(rows, table.to_pylist(), strict=True)}
+    return [
+        _describe(row, decisions[pick.shard, pick.row])
+        for row, pick in zip(_fetch(shards, chosen), chosen, strict=True)
+    ]
+
+
+def _read_decisions(artifact: Artifact, shard: ViewShard, columns: list[str]) -> pa.Table:
+    return pq.read_table(artifact.sidecar("decisions", shard.key), columns=columns)
 
 
 def _candidates(shard: ViewShard, position: int, rows: np.ndarray) -> Iterable[_Pick]:
-    if not len(rows):
-        return []
+    """Every given row with its id. A shard holds some 128 MB of text, so this is some 100,000 short ids at most."""
     doc_ids = shard.read(["doc_id"]).column("doc_id").take(pa.array(rows)).to_pylist()
     return (_Pick(doc_id, position, int(row)) for doc_id, row in zip(doc_ids, rows, strict=True))
-
-
-def _decision(artifact: Artifact, key: str, row: int) -> dict[str, Any]:
-    table = pq.read_table(artifact.sidecar("decisions", key), columns=["reason", "value", "limit", "detail"])
-    return dict(table.slice(row, 1).to_pylist()[0])
 
 
 def _fetch(shards: list[ViewShard], picks: list[_Pick]) -> list[dict[str, Any]]:

@@ -42,7 +42,8 @@ section {
 }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(132px, 1fr)); gap: 12px; margin: 18px 0; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 13px 16px; }
-.tile b { display: block; white-space: nowrap; font-size: 21px; font-weight: 650; line-height: 1.25; font-variant-numeric: tabular-nums;
+.tile b { display: block; white-space: nowrap; font-size: 21px;
+  font-weight: 650; line-height: 1.25; font-variant-numeric: tabular-nums;
   letter-spacing: -.01em; }
 .tile span { color: var(--soft); font-size: 13px; }
 .warnings { border-color: var(--bad); }
@@ -118,7 +119,7 @@ footer { color: var(--soft); font-size: 13px; text-align: center; padding: 6px 0
   .bar { grid-template-columns: 1fr auto; gap: 2px 10px; } .bar .track { grid-row: 2; grid-column: 1 / -1;
     height: 13px; } .bar .value { text-align: right; }
   .pair { grid-template-columns: 1fr; }
-  .tiles { grid-template-columns: 1fr 1fr; } 
+  .tiles { grid-template-columns: 1fr 1fr; }
 }
 @media print { body { background: #fff; } section, .tile { break-inside: avoid; } nav { display: none; } }
 """

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.clean.rules import Rule
+from stages.clean.rules import Rule, touched_by_any
 
 #: Rounds after which a text that keeps changing is left as it is; two or three are usual.
 _MAX_ROUNDS = 16
@@ -46,8 +46,8 @@ class CleanedColumn:
 def clean_column(texts: pa.Array, rules: Mapping[str, Rule]) -> CleanedColumn:
     """Apply ``rules`` in order to every text of a string array without nulls."""
     result = CleanedColumn(texts, num_characters(texts))
-    pending = texts  # texts of the rows that the last round changed
-    rows = np.arange(len(texts))
+    rows = np.flatnonzero(touched_by_any(texts, rules.values()))
+    pending = texts.take(pa.array(rows))  # texts that the next round looks at
     for _ in range(_MAX_ROUNDS):
         changed = np.zeros(len(pending), dtype=bool)
         for name, rule in rules.items():

@@ -48,20 +48,35 @@ class Rule:
 
     apply: Callable[[pa.Array], pa.Array]
     touches: Callable[[pa.Array], np.ndarray]  # bool per text
+    pattern: str | None = None  # RE2 that ``touches`` looks for, where it looks for one
+
+
+def _by_pattern(apply: Callable[[pa.Array], pa.Array], pattern: str) -> Rule:
+    return Rule(apply, partial(_matches, pattern=pattern), pattern)
+
+
+def touched_by_any(texts: pa.Array, rules: Collection[Rule]) -> np.ndarray:
+    """Bool per text: False where no rule can change anything. One scan looks for all patterns at once."""
+    patterns = [rule.pattern for rule in rules if rule.pattern is not None]
+    touched = _matches(texts, "|".join(patterns)) if patterns else np.zeros(len(texts), dtype=bool)
+    for rule in rules:
+        if rule.pattern is None:
+            rest = np.flatnonzero(~touched)
+            touched[rest] = rule.touches(texts.take(pa.array(rest)))
+    return touched
 
 
 def make_rules(names: Collection[str], unicode_form: str, max_blank_lines: int) -> dict[str, Rule]:
     """The named rules in the order in which they run."""
     makers: dict[str, Callable[[], Rule]] = {
-        "mojibake": lambda: Rule(fix_mojibake, partial(_matches, pattern=mojibake_pattern())),
-        "line_endings": lambda: Rule(fix_line_endings, partial(_matches, pattern=LINE_ENDINGS)),
-        "controls": lambda: Rule(remove_controls, partial(_matches, pattern=CONTROLS)),
+        "mojibake": lambda: _by_pattern(fix_mojibake, mojibake_pattern()),
+        "line_endings": lambda: _by_pattern(fix_line_endings, LINE_ENDINGS),
+        "controls": lambda: _by_pattern(remove_controls, CONTROLS),
         "unicode_form": lambda: Rule(
             partial(pc.utf8_normalize, form=unicode_form), partial(_is_not_normal, form=unicode_form)
         ),
-        "whitespace": lambda: Rule(
-            partial(fix_whitespace, max_blank_lines=max_blank_lines),
-            partial(_matches, pattern=whitespace_pattern(max_blank_lines)),
+        "whitespace": lambda: _by_pattern(
+            partial(fix_whitespace, max_blank_lines=max_blank_lines), whitespace_pattern(max_blank_lines)
         ),
     }
     return {name: makers[name]() for name in RULE_NAMES if name in names}
@@ -117,7 +132,7 @@ def mojibake_pattern() -> str:
 
     source = _without_layout(BADNESS_RE.pattern)
     source = source.replace(r"\w", r"[\w\x{80}-\x{10ffff}]").replace(r"\s", r"[\s\x{80}-\x{10ffff}]")
-    return f"(?m){source}"
+    return f"(?m:{source})"
 
 
 def _without_layout(pattern: str) -> str:

@@ -73,7 +73,7 @@ def _ingest(batch: Batch, out: UnitOutput, config: IngestConfig) -> dict[str, An
         for outcome in read_piece(piece, card, config):
             num_records += 1
             if isinstance(outcome, Draft):
-                text = table.storable(outcome.text)
+                text = table.without_nul(outcome.text)
                 if not text.strip():
                     dropped["empty_text"] += 1
                     continue

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,13 @@ from stages.pretrain.job import TrainingJob, open_job
 from stages.pretrain.journal import Journal
 from stages.pretrain.loader import Loader, StepRows
 from stages.pretrain.metrics import MetricsWriter
+from stages.pretrain.one_writer import one_writer
 from stages.pretrain.ranks import Ranks, fixed_numerics, join_ranks
 from stages.pretrain.state import TrainingState
 from stages.pretrain.step import StepResult, run_step
 
+#: How long a new group of workers waits for what is left of an earlier one.
+_WAIT_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +52,7 @@ def train(payload: dict[str, Any]) -> dict[str, Any]:
         fixed_numerics(job.config.num_threads_per_worker),
         join_ranks(job.config.device) as ranks,
         _stop_requests() as stop,
+        one_writer(job.folder, _WAIT_SECONDS) if ranks.rank == 0 else nullcontext(),
     ):
         state = TrainingState(build_model(job.shape, job.config.seed), job.config, ranks.device)
         resumed_from = _resume(job, state, ranks)
@@ -66,7 +70,6 @@ def _resume(job: TrainingJob, state: TrainingState, ranks: Ranks) -> int:
     journal = Journal(job.folder)
     chosen = 0
     if ranks.rank == 0:
-        job.folder.mkdir(parents=True, exist_ok=True)
         newest = journal.newest_good(job.config.num_steps)
         chosen = newest.step if newest is not None else 0
     chosen = ranks.from_first(chosen)

@@ -57,8 +57,9 @@ def _count_batch(data, offsets, inside, table, max_tokens, counts):
     slots = np.empty(4 * num_items + 8, dtype=np.int32)
     names = np.empty(num_items + 1, dtype=np.int32)
     longer = np.empty(num_items + 1, dtype=np.int32)
-    places = np.empty(num_items, dtype=np.int32)
-    repeats = np.empty(num_items, dtype=np.int32)
+    places = np.empty(num_items + 1, dtype=np.int32)
+    repeats = np.empty(num_items + 1, dtype=np.int32)
+    longer_repeats = np.empty(num_items + 1, dtype=np.int32)
     for document in range(inside.size):
         if inside[document]:
             row = counts[document]
@@ -75,7 +76,10 @@ def _count_batch(data, offsets, inside, table, max_tokens, counts):
             row[DUPLICATE_PARAGRAPHS], row[DUPLICATE_PARAGRAPHS + 1] = count_repeats(
                 paragraph_hashes, paragraph_sizes, row[PARAGRAPHS], slots, names, repeats
             )
-            count_ngrams(token_hashes, token_ends, row[COUNTED_TOKENS], row, slots, names, longer, places, repeats)
+            count_ngrams(
+                token_hashes, token_ends, row[COUNTED_TOKENS], row, slots, names, longer, places, repeats,
+                longer_repeats,
+            )  # fmt: skip
 
 
 def count_documents(

@@ -69,86 +69,73 @@ def count_repeats(hashes, sizes, num_items, slots, names, counts):
 
 
 @njit(cache=True, nogil=True)
-def count_ngrams(hashes, ends, num_tokens, row, slots, names, longer, places, counts):
+def count_ngrams(hashes, ends, num_tokens, row, slots, names, longer, places, counts, longer_counts):
     """Fill the token and n-gram counts of ``row`` from token ``hashes`` [T] and character sums ``ends`` [T + 1].
 
-    Scratch, all int32: ``slots`` of at least 4 * T + 8; ``names`` and ``longer`` of at least T + 1 (names of the
-    n-grams of one size and of the next); ``places`` and ``counts`` of at least T.
+    Scratch, all int32: ``slots`` of at least 4 * T + 8, the others of at least T + 1. ``names`` and ``counts`` hold the
+    (n-1)-grams, ``longer`` and ``longer_counts`` the n-grams; they change roles from size to size.
     """
     row[DISTINCT_TOKENS] = name_items(hashes, num_tokens, slots, names, counts)
-    # -1 marks a place whose n-gram occurs once, and the end of the document
-    names[num_tokens] = -1
-    longer[: num_tokens + 1] = -1
-    num_places = 0
+    # the name of nothing: what stands behind the last token, or at a place where nothing can repeat any more
+    nothing = num_tokens
+    names[nothing] = longer[nothing] = nothing
+    counts[nothing] = longer_counts[nothing] = 0
     for place in range(num_tokens):
-        if counts[names[place]] > 1:
-            places[num_places] = place
-            num_places += 1
-    # names of tokens that occur once must not be read as names of repeated ones
-    for place in range(num_tokens):
-        if counts[place] == 1 and names[place] == place:
-            names[place] = -1
+        places[place] = place
+    num_places = num_tokens
     for size in range(2, _LAST_SIZE + 1):
-        if num_places == 0:
-            return
         bits = _table_bits(num_places)
         mask = (1 << bits) - 1
         shift = np.uint64(64 - bits)
         slots[: mask + 1] = -1
-        covered = covered_until = 0
+        num_kept = covered = covered_until = 0
+        best, best_count, best_size = np.int64(-1), np.int64(1), np.int64(0)
         for index in range(num_places):
-            place = places[index]
+            place = np.int64(places[index])
             left, right = names[place], names[place + 1]
-            if right < 0:
-                longer[place] = -1
+            if (counts[left] < 2) | (counts[right] < 2):
+                longer[place] = nothing
                 continue
+            places[num_kept] = place
+            num_kept += 1
             slot = np.int64(((np.uint64(left) << np.uint64(32) | np.uint64(right)) * _SPREAD) >> shift)
-            first = slots[slot]
+            first = np.int64(slots[slot])
             while first >= 0 and (names[first] != left or names[first + 1] != right):
                 slot = (slot + 1) & mask
-                first = slots[slot]
+                first = np.int64(slots[slot])
             if first < 0:
-                slots[slot] = first = place
-                counts[place] = 1
-            else:
-                counts[first] += 1
-                covered += ends[place + size] - ends[max(place, covered_until)]
-                covered_until = place + size
+                slots[slot] = longer[place] = place
+                longer_counts[place] = 1
+                continue
             longer[place] = first
-        # only places whose n-gram occurs again can start a longer one that does
-        num_kept = 0
-        for index in range(num_places):
-            place = places[index]
-            if longer[place] >= 0 and counts[longer[place]] > 1:
-                places[num_kept] = place
-                num_kept += 1
-            else:
-                longer[place] = names[place] = -1
+            longer_counts[first] += 1
+            covered += ends[place + size] - ends[max(place, covered_until)]
+            covered_until = place + size
+            if longer_counts[first] >= best_count:
+                characters = ends[first + size] - ends[first]
+                ahead = characters > best_size or (characters == best_size and first < best)
+                if longer_counts[first] > best_count or ahead:
+                    best, best_count, best_size = first, np.int64(longer_counts[first]), characters
         num_places = num_kept
+        names, longer = longer, names
+        counts, longer_counts = longer_counts, counts
         if size <= 4:
-            row[TOP_2GRAM + size - 2] = _top_cover(ends, size, num_places, longer, places, counts)
+            row[TOP_2GRAM + size - 2] = _cover(ends, size, best, num_places, names, places)
         elif size <= 10:
             row[DUPLICATE_5GRAM + size - 5] = covered
         elif size == _LAST_SIZE:
             row[DUPLICATE_13GRAM] = covered
-        names, longer = longer, names
+        if best < 0:
+            return
 
 
 @njit(cache=True, nogil=True)
-def _top_cover(ends, size, num_places, names, places, counts):
-    """Characters covered by the most frequent n-gram of those that occur twice or more; 0 when there is none."""
-    best = -1
-    best_count = best_size = 0
-    for index in range(num_places):
-        place = places[index]
-        if names[place] == place and counts[place] >= best_count:
-            characters = ends[place + size] - ends[place]
-            if counts[place] > best_count or characters > best_size:
-                best, best_count, best_size = np.int64(place), np.int64(counts[place]), characters
+def _cover(ends, size, name, num_places, names, places):
+    """Characters covered by the n-gram called ``name``."""
     covered = covered_until = 0
     for index in range(num_places):
-        place = places[index]
-        if names[place] == best:
+        place = np.int64(places[index])
+        if names[place] == name:
             covered += ends[place + size] - ends[max(place, covered_until)]
             covered_until = place + size
     return covered

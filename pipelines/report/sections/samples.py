@@ -61,7 +61,7 @@ def document(one: SampleDocument) -> Html:
         "div",
         el(
             "div",
-            el("b", one.title or "(no title)"),
+            el("b", one.title or address.rstrip("/").rpartition("/")[2]),
             f"{one.source} / {one.domain}, {one.num_characters:,} characters",
             class_="head",
         ),

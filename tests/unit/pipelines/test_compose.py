@@ -17,10 +17,7 @@ def own_pipeline(folder: Path) -> Path:
     """A folder of one's own with a pipeline `mine`."""
     (folder / "pipeline").mkdir(parents=True)
     (folder / "pipeline" / "mine.yaml").write_text(
-        "# @package _global_\n"
-        "name: mine\n"
-        "nodes:\n"
-        "  split: {stage: split, inputs: {documents: 'artifact:00'}}\n",
+        "# @package _global_\nname: mine\nnodes:\n  split: {stage: split, inputs: {documents: 'artifact:00'}}\n",
         encoding="utf-8",
     )
     return folder

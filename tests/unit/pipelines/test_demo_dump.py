@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import json
+import random
 import re
 import zlib
 from collections import Counter
@@ -21,15 +22,19 @@ from pipelines.demo.grammar import write_article
 from pipelines.demo.html_pages import SITES
 from pipelines.demo.machine_text import docstring_text, stdlib_sources
 from pipelines.demo.phrases import PATTERNS
-from pipelines.demo.planted import COUNTS, jaccard, plant
+from pipelines.demo.planted import COUNTS, jaccard, plant, shingles
+from pipelines.demo.spam import advert, spam
 from pipelines.demo.warc import WarcFile
 
+_STALE = "web-zh/crawl-00009.warc.gz"
 _SEEDED = ("web-zh", "web-en", "pairs", "docs/press.jsonl")
 
 
 @pytest.fixture(scope="module")
 def dump(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
+    (folder / _STALE).parent.mkdir()
+    (folder / _STALE).write_bytes(b"left over from an older dump")
     return folder, write_demo_dump(folder)
 
 
@@ -70,13 +75,8 @@ def test_same_seed_gives_same_bytes_and_another_seed_does_not(dump, tmp_path):
     assert all(first[name] != other[name] for name in first)
 
 
-def test_writing_replaces_an_older_dump(tmp_path):
-    stale = tmp_path / "web-zh" / "crawl-00009.warc.gz"
-    stale.parent.mkdir()
-    stale.write_bytes(b"left over")
-    write_demo_dump(tmp_path)
-    assert not stale.exists()
-    assert (tmp_path / "truth.json").is_file()
+def test_writing_replaces_an_older_dump(dump):
+    assert not (dump[0] / _STALE).exists()
 
 
 def test_truth_on_disk_is_what_was_returned(dump):
@@ -185,8 +185,15 @@ def test_near_duplicates_are_near_and_lookalikes_are_not(pages):
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_unrelated_articles_share_few_five_grams(language):
-    texts = [write_article(f"7:{language}:good:{number}").text(language) for number in range(90)]
-    assert max(jaccard(a, b, language) for a, b in itertools.combinations(texts, 2)) < 0.25
+    sets = [shingles(write_article(f"7:{language}:good:{n}").text(language), language) for n in range(90)]
+    assert max(len(a & b) / len(a | b) for a, b in itertools.combinations(sets, 2)) < 0.25
+
+
+def test_jaccard_by_hand():
+    # "abcdef" and "abcdeg" have the 5-grams {abcde, bcdef} and {abcde, bcdeg}
+    assert jaccard("abc def", "abcdeg", "zh") == 1 / 3
+    assert jaccard("A b c d e f", "a b c d e", "en") == 1 / 2
+    assert jaccard("short", "", "en") == 0
 
 
 def test_an_article_never_uses_a_pattern_twice_before_all_are_used():
@@ -288,3 +295,25 @@ def test_warc_writer_survives_its_own_chunks():
     stream = io.BytesIO(b"".join(warc._members))
     record = next(iter(ArchiveIterator(stream, record_types=WarcRecordType.response, auto_decode="all")))
     assert record.reader.read() == body
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_spam_and_adverts_repeat_themselves_and_articles_do_not(language):
+    def repeated(text: str) -> float:
+        """Share of 13-grams (characters) or 5-grams (words) that occurred before."""
+        units = "".join(text.split()) if language == "zh" else text.split()
+        size = 13 if language == "zh" else 5
+        grams = [tuple(units[i : i + size]) for i in range(len(units) - size + 1)]
+        return 1 - len(set(grams)) / len(grams)
+
+    for number in range(20):
+        rng = random.Random(number)
+        for make in (spam, advert):
+            assert repeated(" ".join(make(language, rng)[1])) > 0.5
+        assert repeated(write_article(f"r{number}").text(language)) < 0.05
+
+
+def test_kinds_do_not_show_in_addresses(pages):
+    for url, row in pages.items():
+        assert row["kind"] not in url
+        assert re.search(r"/20\d\d/\d{9}\.html$", url)

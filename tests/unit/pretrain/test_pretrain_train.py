@@ -19,6 +19,7 @@ from stages.model.initial import build_model
 from stages.pretrain import train as train_module
 from stages.pretrain.journal import Journal
 from stages.pretrain.metrics import read_metrics
+from stages.pretrain.one_writer import one_writer
 from stages.pretrain.state import make_optimizer
 from stages.pretrain.train import train
 from tests.stage_harness import Bench
@@ -199,6 +200,17 @@ def test_sigterm_saves_and_the_same_command_continues(tmp_path, inputs):
     assert 3 <= stopped["step"] < 60
     assert train(payload_for(inputs, tmp_path / "run", num_steps=60))["resumed_from"] == stopped["step"]
     assert _final(tmp_path / "run") == _final(tmp_path / "whole")
+
+
+def test_two_groups_never_write_in_one_folder(tmp_path, inputs, monkeypatch):
+    monkeypatch.setattr(train_module, "_WAIT_SECONDS", 0.2)
+    payload = payload_for(inputs, tmp_path / "run", num_steps=2)
+    with (
+        one_writer(tmp_path / "run", 1.0),
+        pytest.raises(StageError, match="another training process has been writing here"),
+    ):
+        train(payload)
+    assert train(payload)["finished"]  # released with the one who held it
 
 
 def test_torch_is_left_as_it_was_found(tmp_path, inputs):
