@@ -138,7 +138,8 @@ def _fate(
         if key.startswith("inputs."):
             changed = [names.get(str(item).split("@")[0], "") for item in (new or [])]
             inside = ", ".join(sorted({c for c in changed if c})) or key.removeprefix("inputs.")
-            reasons.append(f"input {inside} changed")
+            if f"input {inside} changed" not in reasons:  # one node may feed several ports
+                reasons.append(f"input {inside} changed")
         else:
             reasons.append(f"{node.name}.{key} {_short(old)} -> {_short(new)}")
     return RUN, reasons or ["its artifact is gone from the store"]
