@@ -101,6 +101,20 @@ def run(options: argparse.Namespace) -> None:
     execute(make_console(), config, store, make_plan(config, store), options.overrides)
 
 
+def preview(options: argparse.Namespace) -> None:
+    """`kaitian preview`."""
+    from pipelines.inspect.preview import make_preview
+    from pipelines.inspect.preview_output import preview_page, print_preview
+
+    config, store = _configure(options, options.overrides)
+    console = make_console()
+    made = make_preview(config, store, node=options.node, run_id=options.run)
+    print_preview(console, made)
+    if options.html is not None:
+        options.html.write_text(preview_page(made), encoding="utf-8")
+        console.print(f"page: {options.html}", highlight=False, soft_wrap=True)
+
+
 def rerun(options: argparse.Namespace) -> None:
     """`kaitian rerun NODE`."""
     names = [word for word in options.overrides if "=" not in word]
@@ -175,6 +189,23 @@ def explain(options: argparse.Namespace) -> None:
 
     store = Store.existing(options.store)
     explain_document(make_console(), store, find_run(store, options.run), options.document)
+
+
+def sample(options: argparse.Namespace) -> None:
+    """`kaitian sample`."""
+    from pipelines.inspect.lookup import find_artifact
+    from pipelines.inspect.sample import draw_sample
+    from pipelines.inspect.sample_page import sample_page
+
+    store = Store.create(options.store)
+    artifact = find_artifact(store, options.what)
+    drawn = draw_sample(
+        store, artifact, count=options.count, seed=options.seed, decile_of=options.decile, max_characters=4000
+    )
+    title = f"{len(drawn)} documents of {options.what}, {artifact.fingerprint[:SHORT]}, seed {options.seed}"
+    file_name = f"{options.html.stem}.labels.jsonl"
+    options.html.write_text(sample_page(drawn, title, file_name), encoding="utf-8")
+    make_console().print(f"{len(drawn)} documents: {options.html}", highlight=False, soft_wrap=True)
 
 
 def gc(options: argparse.Namespace) -> None:
