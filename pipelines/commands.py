@@ -177,6 +177,13 @@ def explain(options: argparse.Namespace) -> None:
     explain_document(make_console(), store, find_run(store, options.run), options.document)
 
 
+def trace(options: argparse.Namespace) -> None:
+    """`kaitian trace`."""
+    from pipelines.lineage.command import trace as run_trace
+
+    run_trace(options)
+
+
 def gc(options: argparse.Namespace) -> None:
     """`kaitian gc`."""
     from pipelines.store.collect import find_garbage, remove_garbage
