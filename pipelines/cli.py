@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data_specs.errors import KaitianError
 from pipelines.lineage import command as lineage
+from pipelines.preview import command as mixtures
 
 _DESCRIPTION = """\
 Kaitian (开天) turns raw text dumps into a trained sparse language model. One composition describes the whole line;
@@ -25,6 +26,7 @@ examples
   kaitian rerun filter pipeline=corpus                 force a node and its dependants, compare with the old output
   kaitian show last                                    the newest run: nodes, ledger, dropped documents
   kaitian explain https://example.org/page             every decision taken on one document
+  kaitian preview mixture=pangu_alpha_200b             a published mixture as a table, at any scale or over your pools
   kaitian trace --step 40 --row 3 --token 17           a training token back to its raw record
   kaitian gc                                           what nothing refers to any more
 
@@ -112,7 +114,9 @@ def build_parser() -> argparse.ArgumentParser:
     pin.add_argument("what", metavar="WHAT")
     trace = verb("trace", lineage.SUMMARY, lineage.DETAILS)
     lineage.add_options(trace)
-    for command in (show, explain, gc, pin, trace):
+    preview = verb("preview", mixtures.SUMMARY, mixtures.DETAILS)
+    mixtures.add_options(preview)
+    for command in (show, explain, gc, pin, trace, preview):
         command.add_argument("--store", type=Path, default=Path("store"), metavar="DIR", help="the store (./store)")
     demo = composed(
         "demo",

@@ -184,6 +184,13 @@ def trace(options: argparse.Namespace) -> None:
     run_trace(options)
 
 
+def preview(options: argparse.Namespace) -> None:
+    """`kaitian preview`."""
+    from pipelines.preview.command import preview as run_preview
+
+    run_preview(options)
+
+
 def gc(options: argparse.Namespace) -> None:
     """`kaitian gc`."""
     from pipelines.store.collect import find_garbage, remove_garbage
