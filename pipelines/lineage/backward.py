@@ -1,7 +1,7 @@
 """Backward: (step, row, token) -> pool row -> token in a shard -> bytes of a document's text -> document.
 
-Every hop is a look-up by position: the plan is a function, segments and indexes stand in the order of rows and
-offsets, so Parquet's row-group statistics leave one group to read; sidecars have the row of their base shard.
+Every hop is a look-up by position and none a scan: the plan is a function, segments and indexes stand in the order of
+rows and offsets, sidecars in that of their base shard.
 
 Steps are counted from 1, as in checkpoints, ``metrics.jsonl`` and the report; rows of a step, tokens of a row and rows
 of a pool from 0. A row holds ``context_length + 1`` ids; id K is the input at position K and the target of K - 1.
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data_specs.document import DOCUMENTS
@@ -24,6 +23,7 @@ from data_specs.errors import DataError, SpecError
 from data_specs.manifest import Artifact
 from data_specs.token_store import IndexedTokens, PoolReader
 from pipelines.lineage.ancestry import Ancestry
+from pipelines.lineage.sorted_tables import last_at_most, rows_equal
 from stages.tokenize.byte_bpe import byte_alphabet
 
 
@@ -81,7 +81,7 @@ def batch_row(ancestry: Ancestry, step: int, place: int) -> BatchRow:
         raise SpecError(f"row {place}: step {step} has the rows 0 to {len(rows) - 1}")
     component, pool_row = rows[place]
     path = PoolReader.segments_path(ancestry.only("pools"), component)
-    found = pq.read_table(path, filters=[("row", "==", pool_row)]).to_pylist()
+    found = rows_equal(path, "row", pool_row)
     segments = sorted((Segment(**values) for values in found), key=lambda segment: segment.start)
     return BatchRow(step, place, component, pool_row, tuple(segments))
 
@@ -117,6 +117,11 @@ def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
         ids = np.asarray(tokens[index["offset"] : offset + 1]).tolist()
         lengths = [len(pieces[number]) for number in ids]
         span, token = (sum(lengths[:-1]), sum(lengths)), pieces[token_id]
+    if not index["base"]:
+        raise SpecError(
+            f"step {row.step} row {row.place} token {place}: id {token_id} of {index['url']}, token {inside} of "
+            f"{index['length']}; it was imported as tokens (source {index['source']}), so no text stands behind it"
+        )
     document = read_document(ancestry.by_key(index["base"]), index["base"], index["row"])
     if document["doc_id"] != segment.doc_id:
         raise DataError(
@@ -127,12 +132,10 @@ def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
 
 def index_row(artifact: Artifact, shard: str, segment: Segment) -> dict[str, Any]:
     """The index entry of the document that holds a segment."""
-    found = pq.read_table(artifact.sidecar("index", shard), filters=[("offset", "<=", segment.token_offset)])
-    reaches = pc.greater(pc.add(found.column("offset"), found.column("length")), segment.token_offset)
-    entries = found.filter(reaches).to_pylist()
-    if len(entries) != 1 or entries[0]["doc_id"] != segment.doc_id:
+    entry = last_at_most(artifact.sidecar("index", shard), "offset", segment.token_offset)
+    if entry is None or entry["doc_id"] != segment.doc_id or entry["offset"] + entry["length"] <= segment.token_offset:
         raise DataError(f"{artifact.path}: index {shard} has no document {segment.doc_id.hex()} at this token")
-    return dict(entries[0])
+    return entry
 
 
 def read_document(artifact: Artifact, key: str, row: int) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data_specs.document import DOCUMENTS
 from data_specs.errors import SpecError
@@ -16,6 +14,7 @@ from data_specs.token_store import SPLITS, PoolReader
 from pipelines.inspect.explain import Found, find_document
 from pipelines.lineage.ancestry import Ancestry
 from pipelines.lineage.backward import Segment
+from pipelines.lineage.sorted_tables import rows_of_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +56,8 @@ def segments_of_document(ancestry: Ancestry, doc_id: bytes, split: str = "train"
     if split not in SPLITS:
         raise ValueError(f"split {split!r} must be one of {SPLITS}")
     pools = ancestry.only("pools")
-    wanted = pa.scalar(doc_id, pa.binary(16))
     for component in sorted(pools.facts["components"]):
-        table = pq.read_table(PoolReader.segments_path(pools, component, split), filters=[("doc_id", "==", wanted)])
-        for values in table.to_pylist():
+        for values in rows_of_document(PoolReader.segments_path(pools, component, split), doc_id):
             yield component, Segment(**values)
 
 
