@@ -110,6 +110,11 @@ def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
         )
     index = index_row(artifact, data.stem, segment)
     inside = offset - index["offset"]
+    if not index["base"]:
+        raise SpecError(
+            f"step {row.step} row {row.place} token {place}: id {token_id} of {index['url']}, token {inside} of "
+            f"{index['length']}; it was imported as tokens (source {index['source']}), so no text stands behind it"
+        )
     pieces = _spelling(ancestry)
     special = {int(pools.facts["eod_id"]), int(pools.facts["pad_id"])}
     span = token = None
@@ -117,11 +122,6 @@ def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
         ids = np.asarray(tokens[index["offset"] : offset + 1]).tolist()
         lengths = [len(pieces[number]) for number in ids]
         span, token = (sum(lengths[:-1]), sum(lengths)), pieces[token_id]
-    if not index["base"]:
-        raise SpecError(
-            f"step {row.step} row {row.place} token {place}: id {token_id} of {index['url']}, token {inside} of "
-            f"{index['length']}; it was imported as tokens (source {index['source']}), so no text stands behind it"
-        )
     document = read_document(ancestry.by_key(index["base"]), index["base"], index["row"])
     if document["doc_id"] != segment.doc_id:
         raise DataError(
