@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_specs.errors import KaitianError
+from pipelines.lineage import command as lineage
+from pipelines.mixture import command as mixtures
 
 _DESCRIPTION = """\
 Kaitian (开天) turns raw text dumps into a trained sparse language model. One composition describes the whole line;
@@ -24,6 +26,8 @@ examples
   kaitian rerun filter pipeline=corpus                 force a node and its dependants, compare with the old output
   kaitian show last                                    the newest run: nodes, ledger, dropped documents
   kaitian explain https://example.org/page             every decision taken on one document
+  kaitian mixture mixture=pangu_alpha_200b             a published mixture as a table, at any scale or over your pools
+  kaitian trace --step 40 --row 3 --token 17           a training token back to its raw record
   kaitian gc                                           what nothing refers to any more
 
 Overrides are Hydra's: key=value for values, group=choice for files under conf/ (pipeline=, cluster=, experiment=,
@@ -132,7 +136,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     pin.add_argument("name", metavar="NAME")
     pin.add_argument("what", metavar="WHAT")
-    for command in (show, explain, sample, gc, pin):
+    trace = verb("trace", lineage.SUMMARY, lineage.DETAILS)
+    lineage.add_options(trace)
+    mixture = verb("mixture", mixtures.SUMMARY, mixtures.DETAILS)
+    mixtures.add_options(mixture)
+    for command in (show, explain, sample, gc, pin, trace, mixture):
         command.add_argument("--store", type=Path, default=Path("store"), metavar="DIR", help="the store (./store)")
     demo = composed(
         "demo",

@@ -197,7 +197,7 @@ def sample(options: argparse.Namespace) -> None:
     from pipelines.inspect.sample import draw_sample
     from pipelines.inspect.sample_page import sample_page
 
-    store = Store.create(options.store)
+    store = Store.existing(options.store)
     artifact = find_artifact(store, options.what)
     drawn = draw_sample(
         store, artifact, count=options.count, seed=options.seed, decile_of=options.decile, max_characters=4000
@@ -206,6 +206,20 @@ def sample(options: argparse.Namespace) -> None:
     file_name = f"{options.html.stem}.labels.jsonl"
     options.html.write_text(sample_page(drawn, title, file_name), encoding="utf-8")
     make_console().print(f"{len(drawn)} documents: {options.html}", highlight=False, soft_wrap=True)
+
+
+def trace(options: argparse.Namespace) -> None:
+    """`kaitian trace`."""
+    from pipelines.lineage.command import trace as run_trace
+
+    run_trace(options)
+
+
+def mixture(options: argparse.Namespace) -> None:
+    """`kaitian mixture`."""
+    from pipelines.mixture.command import mixture as show_mixture
+
+    show_mixture(options)
 
 
 def gc(options: argparse.Namespace) -> None:

@@ -62,7 +62,7 @@ def follow_document(store: Store, run: dict[str, Any], name: str) -> Iterator[tu
                 texts[found.document["doc_id"]] = found.document["text"]
         elif artifact.kind in ("decisions", "signals", "split"):
             for (key, row), doc_id in places.items():
-                line = _sidecar_line(artifact, key, row)
+                line = sidecar_line(artifact, key, row)
                 if line is not None:
                     label = f"{doc_id.hex()[:8]} " if len(doc_ids) > 1 else ""
                     yield node, label + line
@@ -119,7 +119,7 @@ def _describe(document: dict[str, Any], store: Store, run: dict[str, Any], node:
     )
 
 
-def _sidecar_line(artifact: Artifact, key: str, row: int) -> str | None:
+def sidecar_line(artifact: Artifact, key: str, row: int) -> str | None:
     """One sentence about a row of a sidecar; None when the artifact is about other shards."""
     port = artifact.kind
     shard = next((s for s in artifact.shards(port) if s.of == key), None)

@@ -6,15 +6,18 @@ blocks, because the compressed size (a record's offset!) would differ between zl
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import xxhash
 
 from data_specs.source import DigestCache, Source, SourceCard, open_source
+from data_specs.token_store import index_bytes
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -125,6 +128,19 @@ def write_corpus(folder: Path) -> dict[str, Source]:
     )
     cache = DigestCache(folder / "digests.json")
     return {card.name: open_source(card, folder, cache) for card in cards}
+
+
+def write_tokens(folder: Path) -> Source:
+    """A foreign token set in the Megatron layout: every third document lacks its end (id 0)."""
+    folder.mkdir(parents=True)
+    lengths = [3 + n % 5 for n in range(40)]
+    ids = [2 + xxhash.xxh3_64_intdigest(f"token/{place}".encode()) % 500 for place in range(sum(lengths))]
+    for n, end in enumerate(itertools.accumulate(lengths)):
+        if n % 3:
+            ids[end - 1] = 0
+    (folder / "set.bin").write_bytes(np.array(ids, "<i4").tobytes())
+    (folder / "set.idx").write_bytes(index_bytes(lengths, "int32"))
+    return open_source(_card("golden_tokens", "en", "files", "set.*"), folder, DigestCache(folder / "digests.json"))
 
 
 def _card(name: str, domain: str, form: str, path: str, fields: dict[str, str] | None = None) -> SourceCard:

@@ -13,7 +13,7 @@ from typing import Any
 
 from data_specs.fingerprint import fingerprint
 from data_specs.manifest import Artifact
-from tests.golden.corpus import write_corpus
+from tests.golden.corpus import write_corpus, write_tokens
 from tests.stage_harness import Bench
 
 
@@ -55,13 +55,21 @@ LINE = (
     Node("pack", {"tokens": ("tokenize",)}, {"context_length": 64}),
     Node("mix", {"pools": ("pack",)}, {"global_batch_rows": 8, "window_steps": 4}),
     Node("routing", {"counts": ("tokenize",)}),
+    Node(
+        "import_tokens",
+        {"sources": ("golden_tokens",), "tokenizer": ("tokenizer",)},
+        {"validation_ratio": 0.25},
+    ),
+    Node("publish", {"documents": _VIEW, "split": ("split",)}, {"format": "jsonl"}),
+    Node("publish_tokens", {"tokens": ("tokenize",)}, {"formats": ["megatron", "npy", "parquet"]}),
+    Node("publish_rows", {"pools": ("pack",), "plan": ("mix",)}, {"num_steps": 5, "steps_per_file": 2}),
 )
 
 
 def run_line(folder: Path) -> dict[str, str]:
     """Run every node below ``folder``; returns stage -> golden digest."""
     bench = Bench(folder / "artifacts")
-    made: dict[str, Any] = dict(write_corpus(folder / "corpus"))
+    made: dict[str, Any] = {**write_corpus(folder / "corpus"), "golden_tokens": write_tokens(folder / "foreign")}
     digests = {}
     for node in LINE:
         inputs = {port: [made[name] for name in names] for port, names in node.inputs.items()}

@@ -1,0 +1,169 @@
+"""Backward: (step, row, token) -> pool row -> token in a shard -> bytes of a document's text -> document.
+
+Every hop is a look-up by position and none a scan: the plan is a function, segments and indexes stand in the order of
+rows and offsets, sidecars in that of their base shard.
+
+Steps are counted from 1, as in checkpoints, ``metrics.jsonl`` and the report; rows of a step, tokens of a row and rows
+of a pool from 0. A row holds ``context_length + 1`` ids; id K is the input at position K and the target of K - 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from data_specs.document import DOCUMENTS
+from data_specs.errors import DataError, SpecError
+from data_specs.manifest import Artifact
+from data_specs.token_store import IndexedTokens, PoolReader
+from pipelines.lineage.ancestry import Ancestry
+from pipelines.lineage.sorted_tables import last_at_most, rows_equal
+from stages.tokenize.byte_bpe import byte_alphabet
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Part of a document in one row of a pool."""
+
+    row: int
+    start: int  # first id in the row
+    length: int
+    doc_id: bytes
+    tokens_shard: str
+    token_offset: int  # of the first id, in the shard
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """One row of one step."""
+
+    step: int
+    place: int  # in the global batch
+    component: str
+    pool_row: int
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOrigin:
+    """One id of a training row and where it comes from."""
+
+    row: BatchRow
+    place: int  # in the row
+    token_id: int
+    token: bytes | None  # its bytes; None for end of document
+    segment: Segment
+    index: dict[str, Any]  # the document's row of the tokens artifact's index
+    token_in_document: int
+    text_bytes: tuple[int, int] | None  # span in the UTF-8 bytes of the document's text; None where ids spell no bytes
+    document: dict[str, Any]  # row of the text shard that was tokenized
+
+
+def rows_of_step(ancestry: Ancestry, step: int) -> list[tuple[str, int]]:
+    """(component, pool row) of every row of update ``step``."""
+    if step < 1:
+        raise SpecError(f"step {step}: steps are counted from 1, like checkpoints and metrics")
+    component_B, row_B = ancestry.plan.rows_of_step(step - 1)
+    names = [component.name for component in ancestry.plan.components]
+    return [(names[index], int(row)) for index, row in zip(component_B, row_B, strict=True)]
+
+
+def batch_row(ancestry: Ancestry, step: int, place: int) -> BatchRow:
+    """Row ``place`` of update ``step`` with the documents that it is made of."""
+    rows = rows_of_step(ancestry, step)
+    if not 0 <= place < len(rows):
+        raise SpecError(f"row {place}: step {step} has the rows 0 to {len(rows) - 1}")
+    component, pool_row = rows[place]
+    path = PoolReader.segments_path(ancestry.only("pools"), component)
+    found = rows_equal(path, "row", pool_row)
+    segments = sorted((Segment(**values) for values in found), key=lambda segment: segment.start)
+    return BatchRow(step, place, component, pool_row, tuple(segments))
+
+
+def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
+    """Where id ``place`` of a row comes from."""
+    pools = ancestry.only("pools")
+    width = int(pools.facts["context_length"]) + 1
+    if not 0 <= place < width:
+        raise SpecError(f"token {place}: a row has the ids 0 to {width - 1}")
+    segment = next((s for s in row.segments if s.start <= place < s.start + s.length), None)
+    if segment is None:
+        raise SpecError(
+            f"token {place}: it is padding; the ids of row {row.place} come from documents up to "
+            f"{max((s.start + s.length for s in row.segments), default=0) - 1}"
+        )
+    offset = segment.token_offset + place - segment.start
+    artifact = ancestry.by_key(segment.tokens_shard)
+    data = artifact.path / segment.tokens_shard.split("/", 1)[1]
+    tokens = IndexedTokens.open(data.with_suffix("")).tokens
+    token_id = int(tokens[offset])
+    in_row = int(PoolReader.open(pools).rows(row.component, [row.pool_row])[0, place])
+    if token_id != in_row:
+        raise DataError(
+            f"step {row.step} row {row.place} token {place}: the pool holds id {in_row}, the token store {token_id}"
+        )
+    index = index_row(artifact, data.stem, segment)
+    inside = offset - index["offset"]
+    if not index["base"]:
+        raise SpecError(
+            f"step {row.step} row {row.place} token {place}: id {token_id} of {index['url']}, token {inside} of "
+            f"{index['length']}; it was imported as tokens (source {index['source']}), so no text stands behind it"
+        )
+    pieces = _spelling(ancestry)
+    special = {int(pools.facts["eod_id"]), int(pools.facts["pad_id"])}
+    span = token = None
+    if pieces is not None and token_id not in special:
+        ids = np.asarray(tokens[index["offset"] : offset + 1]).tolist()
+        lengths = [len(pieces[number]) for number in ids]
+        span, token = (sum(lengths[:-1]), sum(lengths)), pieces[token_id]
+    document = read_document(ancestry.by_key(index["base"]), index["base"], index["row"])
+    if document["doc_id"] != segment.doc_id:
+        raise DataError(
+            f"document {segment.doc_id.hex()}: row {index['row']} of {index['base']} is {document['doc_id'].hex()}"
+        )
+    return TokenOrigin(row, place, token_id, token, segment, index, inside, span, document)
+
+
+def index_row(artifact: Artifact, shard: str, segment: Segment) -> dict[str, Any]:
+    """The index entry of the document that holds a segment."""
+    entry = last_at_most(artifact.sidecar("index", shard), "offset", segment.token_offset)
+    if entry is None or entry["doc_id"] != segment.doc_id or entry["offset"] + entry["length"] <= segment.token_offset:
+        raise DataError(f"{artifact.path}: index {shard} has no document {segment.doc_id.hex()} at this token")
+    return entry
+
+
+def read_document(artifact: Artifact, key: str, row: int) -> dict[str, Any]:
+    """One row of a text shard; only its row group is read."""
+    return _read_row(artifact.path / key.split("/", 1)[1], row)
+
+
+def _read_row(path: Path, row: int) -> dict[str, Any]:
+    with pq.ParquetFile(path) as handle:
+        left = row
+        for group in range(handle.num_row_groups):
+            num_rows = handle.metadata.row_group(group).num_rows
+            if left < num_rows:
+                table = handle.read_row_group(group, columns=DOCUMENTS.names).slice(left, 1)
+                return dict(table.to_pylist()[0])
+            left -= num_rows
+    raise DataError(f"{path}: it has no row {row}")
+
+
+def _spelling(ancestry: Ancestry) -> Mapping[int, bytes] | None:
+    """Bytes of every id of a byte-level tokenizer; None for one that spells otherwise."""
+    path = ancestry.only("tokenizer").file("tokenizer", "tokenizer.json")
+    body = json.loads(path.read_text("utf-8"))
+    if (body.get("decoder") or {}).get("type") != "ByteLevel":
+        return None
+    alphabet = byte_alphabet()
+    # entries that no text can reach (end of document, padding) may hold other characters
+    return {
+        number: bytes(alphabet.get(character, 0) for character in token)
+        for token, number in body["model"]["vocab"].items()
+    }

@@ -1,0 +1,122 @@
+"""Stage ``publish_rows``: the rows of a plan's first steps, laid down in the order in which training sees them.
+
+For a trainer that reads files from front to back. ``rows/steps-A-B.npy`` holds ids ``[steps * global_batch_rows,
+context_length + 1]`` of the updates A to B, counted from 1; ``order`` says of every row the step, its place in the
+batch, its component and domain, and the row of the pool, so that lineage does not end here. What a row means (targets,
+mask, positions) follows from its ids: :func:`data_specs.token_store.row_layout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from data_specs.errors import SpecError
+from data_specs.ledger import EXPANDED, KEPT
+from data_specs.plan import Plan
+from data_specs.token_store import PoolReader
+from stages.base import Port, Stage, StageContext, Unit, UnitOutput, Work
+
+ORDER = pa.schema([
+    pa.field("step", pa.int64(), nullable=False), pa.field("place", pa.int32(), nullable=False),
+    pa.field("component", pa.string(), nullable=False), pa.field("domain", pa.string(), nullable=False),
+    pa.field("pool_row", pa.int64(), nullable=False),
+])  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishRowsConfig:
+    """Which steps, and how many stand in one file."""
+
+    num_steps: int  # updates 1 to num_steps
+    steps_per_file: int = 1000  # 1000 steps of 64 rows of 1025 ids of 2 bytes are 131 MB
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1 or self.steps_per_file < 1:
+            raise ValueError(
+                f"num_steps ({self.num_steps}) and steps_per_file ({self.steps_per_file}) must be at least 1"
+            )
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Payload of one unit: updates first .. last, counted from 1."""
+
+    plan: Plan
+    rows: Path
+    facts: Mapping[str, Any]
+    first: int
+    last: int
+
+
+class PublishRows(Stage[PublishRowsConfig]):
+    """See the module's text."""
+
+    version = 1
+    config_type = PublishRowsConfig
+    inputs: ClassVar[Mapping[str, Port]] = {"pools": Port("pools"), "plan": Port("plan")}
+    output = "published"
+
+    def run(self, ctx: StageContext) -> dict[str, Any]:
+        pools, plan = ctx.input("pools"), Plan.load(ctx.input("plan").file("plan"))
+        wanted = {name: facts["num_rows"] for name, facts in pools.facts["components"].items()}
+        planned = {component.name: component.num_rows for component in plan.components}
+        if wanted != planned or int(pools.facts["context_length"]) != plan.context_length:
+            raise SpecError(f"publish_rows: the plan was made for the pools {planned}, these are {wanted}")
+        available = plan.num_available_steps
+        if available is not None and self.config.num_steps > available:
+            raise SpecError(
+                f"publish_rows: num_steps {self.config.num_steps}, but the plan can serve {available} steps"
+            )
+        units = []
+        for first in range(1, self.config.num_steps + 1, self.config.steps_per_file):
+            last = min(first + self.config.steps_per_file - 1, self.config.num_steps)
+            payload = Steps(plan, pools.path / "rows", dict(pools.facts), first, last)
+            size = (last - first + 1) * plan.global_batch_rows * (plan.context_length + 1) * 2
+            units.append(Unit(key=f"{plan.past_digest(last)[:24]}-{first}-{last}", payload=payload, size_bytes=size))
+        ctx.run_units("publish", units, make_publish)
+        draws = plan.draws_before(self.config.num_steps)
+        return {
+            "num_steps": self.config.num_steps,
+            "global_batch_rows": plan.global_batch_rows,
+            "context_length": plan.context_length,
+            "num_rows": {c.name: int(n) for c, n in zip(plan.components, draws, strict=True)},
+            **{name: pools.facts[name] for name in ("dtype", "vocab_size", "eod_id", "pad_id", "tokenizer_sha256")},
+        }
+
+
+def make_publish() -> Work:
+    """Writes the rows of some steps, one step in memory at a time."""
+
+    def work(payload: Steps, out: UnitOutput) -> None:
+        plan, reader = payload.plan, PoolReader(payload.rows, payload.facts)
+        names = np.array([component.name for component in plan.components], dtype=object)
+        domains = np.array(plan.domains, dtype=object)
+        dtype = np.dtype(str(payload.facts["dtype"])).newbyteorder("<")
+        shape = ((payload.last - payload.first + 1) * plan.global_batch_rows, plan.context_length + 1)
+        totals = np.zeros(len(names), dtype=np.int64)
+        with out.file("rows", f"steps-{payload.first:08d}-{payload.last:08d}.npy").open("wb") as handle:
+            header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(handle, header)
+            for step in range(payload.first, payload.last + 1):
+                component_B, row_B = plan.rows_of_step(step - 1)
+                handle.write(np.ascontiguousarray(reader.gather(component_B, row_B), dtype=dtype).data)
+                totals += np.bincount(component_B, minlength=len(names))
+                columns = {
+                    "step": np.full(len(row_B), step),
+                    "place": np.arange(len(row_B), dtype=np.int32),
+                    "component": pa.array(names[component_B], pa.string()),
+                    "domain": pa.array(domains[component_B], pa.string()),
+                    "pool_row": row_B,
+                }
+                out.write("order", pa.table(columns).cast(ORDER))
+        for name, domain, count in zip(names, domains, totals.tolist(), strict=True):
+            for outcome in (EXPANDED, KEPT):  # a later epoch brings a row again
+                out.ledger.add("row", name, domain, outcome, count)
+
+    return work
