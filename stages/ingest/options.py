@@ -49,7 +49,7 @@ class IngestConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarcFields:
-    """A WARC card has no record schema."""
+    """A web archive (WARC, WET, ARC, WACZ) has no record schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,14 +23,14 @@ from stages.ingest.json_reader import read_json
 from stages.ingest.options import FileFields, IngestConfig, JsonFields, card_fields
 from stages.ingest.record import Draft, Dropped, Failed, Outcome
 from stages.ingest.units import Batch, Piece, plan_units
-from stages.ingest.warc_reader import read_warc
+from stages.ingest.web_archive import read_web_archive
 from stages.ingest.web_page import page_draft
 
 
 class Ingest(Stage[IngestConfig]):
     """Reads every record of its sources; a record becomes a document, is dropped by name, or goes to quarantine."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     config_type: ClassVar[type] = IngestConfig
     inputs: ClassVar[Mapping[str, Port]] = {"sources": Port("source", many=True)}
     output: ClassVar[str] = "documents"
@@ -124,7 +124,7 @@ def read_piece(piece: Piece, card: SourceCard, config: IngestConfig) -> Iterator
         elif isinstance(fields, FileFields):
             yield from read_files(handle, stream, piece.name, piece.num_bytes, fields, config)
         else:
-            for record in read_warc(stream, config.max_record_bytes):
+            for record in read_web_archive(handle, stream, piece.num_bytes, config):
                 yield record if isinstance(record, Failed) else page_draft(record, config)
 
 

@@ -1,0 +1,98 @@
+"""Readers on named real files: what two independent readers, or the collection's own list, say they hold."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from stages.ingest.byte_stream import open_stream
+from stages.ingest.http_message import HttpError, decode_body, parse_head
+from stages.ingest.options import IngestConfig
+from stages.ingest.record import Draft, Failed
+from stages.ingest.warc_reader import WarcRecord
+from stages.ingest.web_archive import read_web_archive
+from stages.ingest.web_page import page_draft
+
+pytestmark = pytest.mark.shared
+CONFIG = IngestConfig()
+
+
+def web_records(path: Path) -> list[WarcRecord | Failed]:
+    with open_stream(path) as (handle, stream):
+        return list(read_web_archive(handle, stream, path.stat().st_size, CONFIG))
+
+
+def html_bodies(records: list[WarcRecord | Failed]) -> list[bytes]:
+    """Decoded bodies of HTML answers with status 200 to http requests."""
+    found = []
+    for record in records:
+        if isinstance(record, WarcRecord) and record.type == "response" and record.url.startswith("http"):
+            try:
+                head = parse_head(record.content)
+                if head.status == 200 and "html" in head.media_type:
+                    found.append(decode_body(head, record.content, CONFIG.max_record_bytes))
+            except HttpError:
+                continue
+    return found
+
+
+def drafts(records: list[WarcRecord | Failed]) -> list[Draft]:
+    found = [page_draft(record, CONFIG) for record in records if isinstance(record, WarcRecord)]
+    return [draft for draft in found if isinstance(draft, Draft)]
+
+
+@pytest.mark.parametrize(
+    ("name", "num_records", "num_pages", "num_bytes", "digest"),
+    [
+        ("aut/example.arc.gz", 300, 94, 5441542, "3fb0c6acbbd5c56e"),
+        ("resiliparse/warcfile.warc.lz4", 50, 16, 513225, "548c201a14361430"),
+    ],
+)
+def test_arc_and_lz4_files_hold_what_the_truth_says(
+    shared_data: Path, name: str, num_records: int, num_pages: int, num_bytes: int, digest: str
+) -> None:
+    records = web_records(shared_data / "web-warc" / name)
+    bodies = html_bodies(records)
+    assert not any(isinstance(record, Failed) for record in records)
+    assert (len(records), len(bodies), sum(map(len, bodies))) == (num_records, num_pages, num_bytes)
+    assert hashlib.sha256(b"".join(bodies)).hexdigest()[:16] == digest
+
+
+def test_the_2008_crawl_gives_the_same_documents_as_arc_and_as_warc(shared_data: Path) -> None:
+    folder = shared_data / "web-warc" / "aut"
+    arc, warc = (drafts(web_records(folder / f"example.{kind}.gz")) for kind in ("arc", "warc"))
+    assert [(draft.key, draft.text) for draft in arc] == [(draft.key, draft.text) for draft in warc]
+    assert len({draft.key for draft in arc}) == len(arc) == 130
+
+
+@pytest.mark.parametrize(
+    "name", ["pywb/example.arc", "pywb/example.arc.gz", "warcio/example.arc", "warcio/example.arc.gz"]
+)
+def test_small_arc_files_hold_one_page(shared_data: Path, name: str) -> None:
+    records = web_records(shared_data / "web-warc" / name)
+    assert (len(records), [len(body) for body in html_bodies(records)]) == (2, [1270])
+
+
+@pytest.mark.parametrize("name", ["aut/badexample.arc.gz", "pywb/bad.arc", "warcio/example-space-in-url.arc"])
+def test_bad_arc_files_end_in_failures(shared_data: Path, name: str) -> None:
+    assert any(isinstance(record, Failed) for record in web_records(shared_data / "web-warc" / name))
+
+
+def test_the_wacz_package_holds_what_the_truth_says_of_its_archive(shared_data: Path) -> None:
+    records = web_records(shared_data / "web-warc" / "warcbench" / "example.com.wacz")
+    assert len(records) == 9
+    assert not any(isinstance(record, Failed) for record in records)
+    (draft,) = drafts(records)
+    assert "Example Domain" in draft.text
+
+
+@pytest.mark.parametrize("name", ["whirlwind.warc.wet", "whirlwind.warc.wet.gz"])
+def test_wet_text_is_read_as_common_crawl_wrote_it(shared_data: Path, name: str) -> None:
+    records = web_records(shared_data / "web-warc" / "whirlwind-commoncrawl" / name)
+    (draft,) = drafts(records)
+    assert len(records) == 2
+    assert (draft.url, draft.language) == ("https://an.wikipedia.org/wiki/Escopete", "spa")
+    assert len(draft.text.encode()) == 4456
+    assert draft.text.startswith("Escopete - Biquipedia")
