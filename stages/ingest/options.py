@@ -78,6 +78,31 @@ class JsonFields:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CsvFields(JsonFields):
+    """Where a document's parts stand in the columns of a CSV or TSV file. The first row names the columns."""
+
+    delimiter: str | None = None  # None: a tab when the name has .tsv in it, else a comma
+    columns: tuple[str, ...] | None = None  # names of the columns of a table without a row of names
+
+    def __post_init__(self) -> None:
+        JsonFields.__post_init__(self)
+        if self.records is not None:
+            raise ValueError("records: a table has rows and no path to them; leave it out")
+        if self.delimiter is not None and (len(self.delimiter.encode()) != 1 or self.delimiter in '"\r\n'):
+            raise ValueError(f"delimiter {self.delimiter!r} must be one ASCII character and no quote or line end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParquetFields(JsonFields):
+    """Where a document's parts stand in the columns of a Parquet file, nested ones by dotted paths."""
+
+    def __post_init__(self) -> None:
+        JsonFields.__post_init__(self)
+        if self.records is not None or self.encoding is not None:
+            raise ValueError("records and encoding: a Parquet file has rows and its text is UTF-8; leave them out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileFields:
     """How text files and the members of archives become documents."""
 
@@ -96,8 +121,14 @@ class FileFields:
             raise ValueError(f"content 'html' with split {self.split!r}: a page is one document; use split 'none'")
 
 
-Fields = WarcFields | JsonFields | FileFields
-_SCHEMAS = {"warc": WarcFields, "jsonl": JsonFields, "files": FileFields}
+Fields = WarcFields | JsonFields | CsvFields | ParquetFields | FileFields
+_SCHEMAS = {
+    "warc": WarcFields,
+    "jsonl": JsonFields,
+    "csv": CsvFields,
+    "parquet": ParquetFields,
+    "files": FileFields,
+}
 
 
 def card_fields(card: SourceCard) -> Fields:

@@ -20,8 +20,9 @@ from stages.ingest.byte_stream import open_stream
 from stages.ingest.document_table import DocumentTable
 from stages.ingest.file_reader import read_files
 from stages.ingest.json_reader import read_json
-from stages.ingest.options import FileFields, IngestConfig, JsonFields, card_fields
+from stages.ingest.options import CsvFields, FileFields, IngestConfig, JsonFields, ParquetFields, card_fields
 from stages.ingest.record import Draft, Dropped, Failed, Outcome
+from stages.ingest.table_reader import read_csv, read_parquet
 from stages.ingest.units import Batch, Piece, plan_units
 from stages.ingest.web_archive import read_web_archive
 from stages.ingest.web_page import page_draft
@@ -117,7 +118,11 @@ def read_piece(piece: Piece, card: SourceCard, config: IngestConfig) -> Iterator
     if num_bytes != piece.num_bytes:
         raise DataError(f"source {card.name!r}: {piece.path} changed since it was listed; plan the run again")
     with open_stream(piece.path) as (handle, stream):
-        if isinstance(fields, JsonFields):
+        if isinstance(fields, CsvFields):
+            yield from read_csv(stream, piece.name, fields, config)
+        elif isinstance(fields, ParquetFields):
+            yield from read_parquet(handle, piece.name, fields, config)
+        elif isinstance(fields, JsonFields):
             if stream.compressed and piece.end is not None:
                 raise DataError(f"source {card.name!r}: {piece.path} is compressed; name it .jsonl.gz or .jsonl.zst")
             yield from read_json(stream, piece.name, piece.start, piece.end, fields, config)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from pathlib import Path
 
 import pytest
 
+from data_specs.source import DigestCache, load_card, open_source
 from stages.ingest.byte_stream import open_stream
 from stages.ingest.http_message import HttpError, decode_body, parse_head
-from stages.ingest.options import IngestConfig
+from stages.ingest.options import CsvFields, IngestConfig
 from stages.ingest.record import Draft, Failed
+from stages.ingest.table_reader import read_csv
 from stages.ingest.warc_reader import WarcRecord
 from stages.ingest.web_archive import read_web_archive
 from stages.ingest.web_page import page_draft
+from tests.unit.ingest.dump_files import books, ingest, rows
 
 pytestmark = pytest.mark.shared
 CONFIG = IngestConfig()
@@ -96,3 +101,34 @@ def test_wet_text_is_read_as_common_crawl_wrote_it(shared_data: Path, name: str)
     assert (draft.url, draft.language) == ("https://an.wikipedia.org/wiki/Escopete", "spa")
     assert len(draft.text.encode()) == 4456
     assert draft.text.startswith("Escopete - Biquipedia")
+
+
+def test_the_medical_dialogues_are_read_in_their_charset(tmp_path: Path, shared_data: Path) -> None:
+    source = open_source(load_card("medical_dialogues_zh", []), shared_data, DigestCache(tmp_path / "digests.json"))
+    artifact = ingest(tmp_path, source)
+    raw = (shared_data / "text-zh" / "medical" / "medical-dialogue-sample.gb18030.csv").read_bytes()
+    expected = list(csv.DictReader(io.StringIO(raw.decode("gb18030"), newline="")))
+    assert books(artifact) == {"in": 7644, "kept": 7644}
+    for row, record in zip(rows(artifact), expected, strict=True):
+        assert row["text"] == "\n\n".join(filter(None, (record["ask"], record["answer"])))
+        assert row["title"] == record["title"]
+    path = shared_data / "text-zh" / "medical" / "medical-dialogue-sample.gb18030.csv"
+    with open_stream(path) as (_, stream):
+        detected = list(read_csv(stream, path.name, CsvFields(text=("ask", "answer")), CONFIG))
+    assert [draft.text for draft in detected if isinstance(draft, Draft)] == [row["text"] for row in rows(artifact)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("zh-ads/ad_test.csv", "text"),
+        ("zh-offensive/coldataset_test.csv", "TEXT"),
+        ("en-offensive/labeled_data.csv", "tweet"),
+    ],
+)
+def test_labelled_tables_are_read_row_by_row(shared_data: Path, name: str, text: str) -> None:
+    path = shared_data / "labelled" / name
+    expected = [row[text] for row in csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))]
+    with open_stream(path) as (_, stream):
+        found = list(read_csv(stream, path.name, CsvFields(text=text), CONFIG))
+    assert [draft.text.split() for draft in found if isinstance(draft, Draft)] == [text.split() for text in expected]
