@@ -7,6 +7,7 @@ that is never closed. Here such a row fails alone, and the next line begins a ne
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections import deque
 from collections.abc import Iterator
@@ -21,7 +22,6 @@ from stages.ingest.record import RAW_HEAD_BYTES, Failed, Outcome
 
 #: Bytes whose charset stands for the file's; rows that do not fit it are looked at one by one.
 _SAMPLE_BYTES = 256 << 10
-_MARK = b"\xef\xbb\xbf"
 _QUOTE = b'"'
 #: Lines that one quoted cell may hold.
 _MAX_ROW_LINES = 2000
@@ -126,6 +126,8 @@ def _no_column(missing: list[str], columns: list[str], name: str, raw: bytes) ->
 
 def _sampled_charset(stream: ByteStream, config: IngestConfig) -> str:
     sample = stream.peek(_SAMPLE_BYTES)
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
     whole_lines = sample[: sample.rfind(b"\n") + 1] or sample
     try:
         return decode_file(whole_lines, None, config.max_bad_characters).charset
@@ -135,7 +137,7 @@ def _sampled_charset(stream: ByteStream, config: IngestConfig) -> str:
 
 def _decode_row(row: bytes, charset: str, declared: bool, config: IngestConfig) -> str:
     """Text of a row: the declared charset strictly, or the file's, or what the row itself looks like."""
-    row = row.removeprefix(_MARK)
+    row = row.removeprefix(codecs.BOM_UTF8)
     if declared:
         return decode_file(row, charset, config.max_bad_characters).text
     try:
