@@ -7,21 +7,19 @@ that is never closed. Here such a row fails alone, and the next line begins a ne
 
 from __future__ import annotations
 
-import codecs
 import csv
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from stages.ingest.byte_stream import ByteStream
-from stages.ingest.charset import UndecodableError, decode_file
+from stages.ingest.charset import UndecodableError
 from stages.ingest.json_reader import to_draft
+from stages.ingest.line_charset import decode_line, sampled_charset
 from stages.ingest.line_reader import Line, read_lines
 from stages.ingest.options import CsvFields, IngestConfig, JsonFields, ParquetFields
 from stages.ingest.record import RAW_HEAD_BYTES, Failed, Outcome
 
-#: Bytes whose charset stands for the file's; rows that do not fit it are looked at one by one.
-_SAMPLE_BYTES = 256 << 10
 _QUOTE = b'"'
 #: Lines that one quoted cell may hold.
 _MAX_ROW_LINES = 2000
@@ -31,7 +29,7 @@ _BATCH_ROWS = 256
 
 def read_csv(stream: ByteStream, name: str, fields: CsvFields, config: IngestConfig) -> Iterator[Outcome]:
     """Records of a CSV or TSV file. ``record_index`` counts rows under the header, which is no record itself."""
-    charset = fields.encoding or _sampled_charset(stream, config)
+    charset = fields.encoding or sampled_charset(stream, config)
     if charset.startswith(("utf-16", "utf-32")):
         error = f"{name}: lines cannot be told apart in {charset}; convert the file to UTF-8"
         yield Failed(0, 0, "bad_encoding", error, stream.peek(RAW_HEAD_BYTES))
@@ -49,7 +47,7 @@ def read_csv(stream: ByteStream, name: str, fields: CsvFields, config: IngestCon
             index += 1
             continue
         try:
-            text = _decode_row(line.data.removesuffix(b"\r"), charset, fields.encoding is not None, config)
+            text = decode_line(line.data.removesuffix(b"\r"), charset, fields.encoding is not None, config)
             cells = _cells(text, delimiter)
         except UndecodableError as error:
             yield Failed(index, offset, "bad_encoding", f"{name}: row {index}: {error}", line.data)
@@ -122,28 +120,6 @@ def _missing(paths: tuple[str, ...], columns: list[str]) -> list[str]:
 def _no_column(missing: list[str], columns: list[str], name: str, raw: bytes) -> Failed:
     error = f"{name} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, columns[:30]))}"
     return Failed(0, 0, "missing_column", f"{error}; correct fields.text, or give fields.columns", raw)
-
-
-def _sampled_charset(stream: ByteStream, config: IngestConfig) -> str:
-    sample = stream.peek(_SAMPLE_BYTES)
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    whole_lines = sample[: sample.rfind(b"\n") + 1] or sample
-    try:
-        return decode_file(whole_lines, None, config.max_bad_characters).charset
-    except UndecodableError:
-        return "utf-8"  # every row then says for itself what is wrong
-
-
-def _decode_row(row: bytes, charset: str, declared: bool, config: IngestConfig) -> str:
-    """Text of a row: the declared charset strictly, or the file's, or what the row itself looks like."""
-    row = row.removeprefix(codecs.BOM_UTF8)
-    if declared:
-        return decode_file(row, charset, config.max_bad_characters).text
-    try:
-        return row.decode(charset)
-    except UnicodeDecodeError:
-        return decode_file(row, None, config.max_bad_characters).text
 
 
 def _cells(row: str, delimiter: str, strict: bool = False) -> list[str]:

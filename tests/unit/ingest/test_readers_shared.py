@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from data_specs.pair import split_pair
 from data_specs.source import DigestCache, load_card, open_source
 from stages.ingest.byte_stream import open_stream
 from stages.ingest.http_message import HttpError, decode_body, parse_head
-from stages.ingest.options import CsvFields, IngestConfig
+from stages.ingest.options import CsvFields, IngestConfig, PairFields
+from stages.ingest.pair_reader import read_file_pair
 from stages.ingest.record import Draft, Failed
 from stages.ingest.table_reader import read_csv
 from stages.ingest.warc_reader import WarcRecord
@@ -132,3 +134,46 @@ def test_labelled_tables_are_read_row_by_row(shared_data: Path, name: str, text:
     with open_stream(path) as (_, stream):
         found = list(read_csv(stream, path.name, CsvFields(text=text), CONFIG))
     assert [draft.text.split() for draft in found if isinstance(draft, Draft)] == [text.split() for text in expected]
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        # 3,896 entries in 77 catalogues with a header each
+        ("python_docs_pairs", {"in": 3896, "kept": 3780, "dropped(header)": 77, "dropped(untranslated)": 39}),
+        ("django_pairs", {"in": 934, "kept": 921, "dropped(header)": 13}),
+        ("debian_reference_pairs", {"in": 1, "kept": 1}),
+    ],
+)
+def test_pair_sources_are_booked_entry_by_entry(
+    tmp_path: Path, shared_data: Path, card: str, expected: dict[str, int]
+) -> None:
+    artifact = ingest(tmp_path, open_source(load_card(card, []), shared_data, DigestCache(tmp_path / "digests.json")))
+    assert books(artifact) == expected
+    for row in rows(artifact):
+        sides = split_pair(row["text"], row["metadata"])
+        assert sides is not None
+        assert [side.language for side in sides] == ["en", "zh"]
+    if card == "django_pairs":
+        pairs = {row["text"] for row in rows(artifact)}
+        assert "Humanize\n\n人性化" in pairs
+        assert sum("%(name)s" in pair for pair in pairs) > 5
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "num_lines"),
+    [
+        ("newstest2021.en-zh.src.en", "newstest2021.en-zh.ref.A.zh", 1002),
+        ("newstest2021.zh-en.src.zh", "newstest2021.zh-en.ref.A.en", 1948),
+    ],
+)
+def test_aligned_files_give_a_pair_for_each_line(shared_data: Path, first: str, second: str, num_lines: int) -> None:
+    paths = tuple(str(shared_data / "parallel-en-zh" / "wmt21" / name) for name in (first, second))
+    languages = (first[-2:], second[-2:])
+    fields = PairFields(pair=languages, sides=(first, second))
+    outcomes = list(read_file_pair((paths[0], paths[1]), (first, second), fields, CONFIG))
+    assert len(outcomes) == num_lines
+    lines = [Path(path).read_text("utf-8").split("\n") for path in paths]
+    for number, outcome in enumerate(outcomes):
+        assert isinstance(outcome, Draft)
+        assert outcome.text == f"{lines[0][number].strip()}\n\n{lines[1][number].strip()}"
