@@ -163,7 +163,19 @@ class PairFields:
             raise ValueError(f"sides {list(self.sides)} must hold one * each, or none")
 
 
-Fields = WarcFields | JsonFields | CsvFields | ParquetFields | FileFields | PoFields | PairFields
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaWikiFields:
+    """Which pages of a MediaWiki dump become documents. Redirects never do."""
+
+    namespaces: tuple[int, ...] = (0,)  # 0 holds the articles
+    variants: tuple[str, ...] = ("zh-hans", "zh-cn", "zh")  # form of words that differ by region, best first
+
+    def __post_init__(self) -> None:
+        if not self.namespaces:
+            raise ValueError("namespaces is empty: no page would be read; 0 is that of articles")
+
+
+Fields = WarcFields | JsonFields | CsvFields | ParquetFields | FileFields | PoFields | PairFields | MediaWikiFields
 _SCHEMAS = {
     "warc": WarcFields,
     "jsonl": JsonFields,
@@ -172,6 +184,7 @@ _SCHEMAS = {
     "files": FileFields,
     "po": PoFields,
     "pairs": PairFields,
+    "mediawiki": MediaWikiFields,
 }
 
 

@@ -25,6 +25,7 @@ from stages.ingest.options import (
     FileFields,
     IngestConfig,
     JsonFields,
+    MediaWikiFields,
     PairFields,
     ParquetFields,
     PoFields,
@@ -36,6 +37,7 @@ from stages.ingest.table_reader import read_csv, read_parquet
 from stages.ingest.units import Batch, Piece, plan_units
 from stages.ingest.web_archive import read_web_archive
 from stages.ingest.web_page import page_draft
+from stages.ingest.wiki_reader import read_wiki
 
 
 class Ingest(Stage[IngestConfig]):
@@ -137,6 +139,8 @@ def read_piece(piece: Piece, card: SourceCard, config: IngestConfig) -> Iterator
             if stream.compressed and piece.end is not None:
                 raise DataError(f"source {card.name!r}: {piece.path} is compressed; name it .jsonl.gz or .jsonl.zst")
             yield from read_json(stream, piece.name, piece.start, piece.end, fields, config)
+        elif isinstance(fields, MediaWikiFields):
+            yield from read_wiki(stream, piece.name, fields, config)
         elif isinstance(fields, FileFields | PoFields):
             yield from read_files(handle, stream, piece.name, piece.num_bytes, fields, config)
         else:

@@ -13,13 +13,14 @@ from data_specs.pair import split_pair
 from data_specs.source import DigestCache, load_card, open_source
 from stages.ingest.byte_stream import open_stream
 from stages.ingest.http_message import HttpError, decode_body, parse_head
-from stages.ingest.options import CsvFields, IngestConfig, PairFields
+from stages.ingest.options import CsvFields, IngestConfig, MediaWikiFields, PairFields
 from stages.ingest.pair_reader import read_file_pair
 from stages.ingest.record import Draft, Failed
 from stages.ingest.table_reader import read_csv
 from stages.ingest.warc_reader import WarcRecord
 from stages.ingest.web_archive import read_web_archive
 from stages.ingest.web_page import page_draft
+from stages.ingest.wiki_reader import read_wiki
 from tests.unit.ingest.dump_files import books, ingest, rows
 
 pytestmark = pytest.mark.shared
@@ -177,3 +178,29 @@ def test_aligned_files_give_a_pair_for_each_line(shared_data: Path, first: str, 
     for number, outcome in enumerate(outcomes):
         assert isinstance(outcome, Draft)
         assert outcome.text == f"{lines[0][number].strip()}\n\n{lines[1][number].strip()}"
+
+
+def test_the_english_wikipedia_dump_gives_its_articles_as_text(tmp_path: Path, shared_data: Path) -> None:
+    source = open_source(load_card("enwiki", []), shared_data, DigestCache(tmp_path / "digests.json"))
+    artifact = ingest(tmp_path, source)
+    # in the XML: 206 pages, one of them in the namespace of Wikipedia itself, and 99 articles with <redirect>
+    assert books(artifact) == {"in": 206, "kept": 106, "dropped(redirect)": 99, "dropped(not_article)": 1}
+    found = {row["title"]: row for row in rows(artifact)}
+    assert found["Anarchism"]["text"].startswith("Anarchism is a political philosophy that advocates self-governed")
+    assert found["Autism"]["url"] == "https://en.wikipedia.org/wiki/Autism"
+    text = "\n".join(row["text"] for row in found.values())
+    assert len(text) > 2_500_000
+    for mark in ("[[", "]]", "<ref", "'''", "&nbsp;", "{|\n", "|}\n", "\n==", "Category:"):
+        assert text.count(mark) <= 2, mark  # literal in the articles about markup
+
+
+def test_the_vietnamese_export_keeps_its_language(shared_data: Path) -> None:
+    path = shared_data / "labelled" / "langid" / "viwiki-sample.xml"
+    with open_stream(path) as (_, stream):
+        outcomes = list(read_wiki(stream, path.name, MediaWikiFields(), CONFIG))
+    articles = [outcome for outcome in outcomes if isinstance(outcome, Draft)]
+    assert (len(outcomes), len(articles)) == (10, 6)
+    assert {draft.language for draft in articles} == {"vi"}
+    assert articles[1].text.startswith("Internet Society hay ISOC là một tổ chức quốc tế")
+    data = path.read_bytes()
+    assert all(data[draft.record_offset :].startswith(b"<page>") for draft in articles)
