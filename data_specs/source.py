@@ -5,9 +5,9 @@
     licence: CC-BY-4.0
     languages: [zh, en]
     domain: zh                                  # routes to an RRE expert group; frozen before tokenize
-    format: warc                                # warc | jsonl | files
+    format: warc                                # warc | jsonl | csv | parquet | files | po | pairs | mediawiki
     paths: ["crawl/*.warc.gz"]                  # below data_root, or absolute
-    fields: {text: body, id: key}               # jsonl only: document field -> record field
+    fields: {text: body, id: key}               # what a record looks like; per format in stages/ingest/options.py
 
 Listings are sorted by relative path, so the order of a file system never shows.
 """
@@ -29,7 +29,7 @@ from data_specs.errors import SpecError, nearest
 from data_specs.fingerprint import file_digest, fingerprint, plain
 from data_specs.manifest import write_json
 
-FORMATS = ("warc", "jsonl", "files")
+FORMATS = ("warc", "jsonl", "csv", "parquet", "files", "po", "pairs", "mediawiki")
 #: Cards that ship with the project.
 CARD_FOLDER = Path(__file__).parent / "sources"
 

@@ -1,11 +1,12 @@
-"""Sequential reading of plain, gzip and zstd files: bounded memory, exact offsets, and damage that is told apart from
-the end of the file.
+"""Sequential reading of plain, gzip, zstd, bzip2 and lz4 files: bounded memory, exact offsets, and damage that is told
+apart from the end of the file.
 
 Python's own ``gzip`` module raises at damage and forgets where it was. A dump reader has to know where a member
 starts (so that a locator can seek to it), how far the sound bytes go, and where the next sound member begins.
 A decoder hands out blocks; :class:`ByteStream` turns blocks into reads of any size.
 
-Gzip members and zstd frames are the units of compression: RFC 1952 section 2.2, RFC 8878 section 3.1.
+Gzip members, zstd frames, bzip2 streams and lz4 frames are the units of compression: RFC 1952 section 2.2, RFC 8878
+section 3.1; the last two are told by their magic bytes alone.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from stages.ingest.block_decoders import BZIP2_MAGIC, LZ4_MAGIC, Bzip2Decoder, Lz4Decoder
+
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_MAGIC_BYTES = 10
 #: Decoded bytes handed out at once.
 BLOCK_BYTES = 256 << 10
 _RAW_BYTES = 64 << 10
@@ -52,9 +56,9 @@ class Decoder(Protocol):
 class PlainDecoder:
     """A file without compression."""
 
-    def __init__(self, handle: BinaryIO) -> None:
+    def __init__(self, handle: BinaryIO, num_bytes: int) -> None:
         self._handle = handle
-        self._num_bytes = os.fstat(handle.fileno()).st_size
+        self._num_bytes = num_bytes
         self.damage: str | None = None
         self.starts: deque[tuple[int, int]] = deque()
 
@@ -71,9 +75,9 @@ class PlainDecoder:
 class GzipDecoder:
     """Any number of gzip members, one after the other."""
 
-    def __init__(self, handle: BinaryIO) -> None:
+    def __init__(self, handle: BinaryIO, num_bytes: int) -> None:
         self._handle = handle
-        self._num_bytes = os.fstat(handle.fileno()).st_size
+        self._num_bytes = num_bytes
         self._raw = b""
         self._raw_offset = 0  # of the first byte of _raw
         self._decoded = 0  # bytes handed out so far
@@ -208,20 +212,29 @@ class ZstdDecoder:
 
 
 class ByteStream:
-    """Reads of any size over decoded blocks. Short reads mean the end, or damage when :attr:`damage` says so."""
+    """Reads of any size over decoded blocks. Short reads mean the end, or damage when :attr:`damage` says so.
 
-    def __init__(self, handle: BinaryIO) -> None:
-        magic = handle.read(len(ZSTD_MAGIC))
+    ``num_bytes`` is the size of ``handle``, needed where it is no file of the system (a member of an archive).
+    """
+
+    def __init__(self, handle: BinaryIO, num_bytes: int | None = None) -> None:
+        if num_bytes is None:
+            num_bytes = os.fstat(handle.fileno()).st_size
+        magic = handle.read(_MAGIC_BYTES)
         handle.seek(0)
         self.compressed = True
         self._decoder: Decoder
         if magic.startswith(GZIP_MAGIC):
-            self._decoder = GzipDecoder(handle)
-        elif magic == ZSTD_MAGIC:
+            self._decoder = GzipDecoder(handle, num_bytes)
+        elif magic.startswith(ZSTD_MAGIC):
             self._decoder = ZstdDecoder(handle)
+        elif magic.startswith(LZ4_MAGIC):
+            self._decoder = Lz4Decoder(handle)
+        elif BZIP2_MAGIC.match(magic):
+            self._decoder = Bzip2Decoder(handle)
         else:
             self.compressed = False
-            self._decoder = PlainDecoder(handle)
+            self._decoder = PlainDecoder(handle, num_bytes)
         self._buffer = b""
         self._at = 0  # next byte of _buffer
         self._base = 0  # decoded position of _buffer[0]

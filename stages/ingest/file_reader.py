@@ -12,15 +12,19 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
+import xxhash
+
 from stages.ingest.byte_stream import ByteStream
 from stages.ingest.charset import UndecodableError, decode_file, decode_page
 from stages.ingest.extract import extract_page, too_complex
-from stages.ingest.options import FileFields, IngestConfig
+from stages.ingest.gettext import decode_catalogue, message_pair, read_messages
+from stages.ingest.options import FileFields, IngestConfig, PoFields
 from stages.ingest.record import RAW_HEAD_BYTES, Draft, Dropped, Failed, Outcome
 
 _TAR = re.compile(r"\.(tar|tar\.gz|tgz|tar\.zst)$", re.I)
@@ -53,9 +57,9 @@ class _Member:
 
 
 def read_files(
-    handle: BinaryIO, stream: ByteStream, name: str, num_bytes: int, fields: FileFields, config: IngestConfig
+    handle: BinaryIO, stream: ByteStream, name: str, num_bytes: int, fields: FileFields | PoFields, config: IngestConfig
 ) -> Iterator[Outcome]:
-    """Documents of one file or archive. ``record_index`` counts members, lines or paragraphs."""
+    """Documents of one file or archive. ``record_index`` counts members, messages, lines or paragraphs."""
     reader = _FileReader(name, fields, config)
     if _TAR.search(name):
         yield from reader.archive(_tar_members(stream), num_bytes)
@@ -73,7 +77,7 @@ def read_files(
 class _FileReader:
     """Turns the bytes of files into documents and counts records."""
 
-    def __init__(self, name: str, fields: FileFields, config: IngestConfig) -> None:
+    def __init__(self, name: str, fields: FileFields | PoFields, config: IngestConfig) -> None:
         self.name, self.fields, self.config = name, fields, config
         self.index = 0
 
@@ -123,6 +127,9 @@ class _FileReader:
             error = f"the file has more than {self.config.max_record_bytes} bytes (limit max_record_bytes)"
             yield self._failed("record_too_large", f"{place}: {error}", data)
             return
+        if isinstance(self.fields, PoFields):
+            yield from self._messages(data, place, member, self.fields)
+            return
         if self.fields.content == "html":
             yield self._page(data, place, offset, member)
             return
@@ -138,6 +145,30 @@ class _FileReader:
         for number, piece in enumerate(pieces):
             if piece.strip():  # blank lines part documents; they are none
                 yield self._draft(f"{place}#{number}", place, -1, member, piece)
+
+    def _messages(self, data: bytes, place: str, member: str | None, fields: PoFields) -> Iterator[Outcome]:
+        try:
+            text = decode_catalogue(data, fields.encoding, self.config.max_bad_characters)
+        except UndecodableError as error:
+            yield self._failed("bad_encoding", f"{place}: {error}", data)
+            return
+        seen: Counter[str] = Counter()
+        for message in read_messages(text):
+            outcome = message_pair(message, fields.pair)
+            if isinstance(outcome, Dropped):
+                self.index += 1
+                yield outcome
+            elif isinstance(outcome, str):
+                error = f"{place}: line {message.line}: {outcome}; correct the entry"
+                yield self._failed("bad_message", error, message.raw.encode("utf-8", "replace"))
+            else:
+                key = f"{place}#{xxhash.xxh3_64_hexdigest(message.identity.encode('utf-8', 'replace'))}"
+                seen[key] += 1
+                if seen[key] > 1:  # not allowed, and found all the same
+                    key = f"{key}-{seen[key]}"
+                draft = self._draft(key, place, -1, member, outcome.text)
+                draft.metadata.update(outcome.metadata)
+                yield draft
 
     def _page(self, data: bytes, place: str, offset: int, member: str | None) -> Outcome:
         if limit := too_complex(data, self.config):

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from data_specs.pair import Side, join_pair
 from stages.ingest.byte_stream import ByteStream
 from stages.ingest.charset import UndecodableError, decode_file
 from stages.ingest.extract import normal_language
@@ -131,17 +132,24 @@ def to_draft(record: Any, index: int, offset: int, place: str, name: str, fields
                 f"{name}: record {index}: field {path!r} holds a {type(value).__name__}, not text; correct fields.text"
             )
             return Failed(index, offset, "wrong_type", error, _raw(record))
-        if text:
-            texts.append(text)
-    if not texts:
+        texts.append(text)
+    if not any(texts):
         return Dropped("empty_text")
     own_key = _scalar(pick(record, fields.id)) if fields.id else None
     metadata = {path: value for path in fields.metadata if (value := pick(record, path)) is not _MISSING}
+    if fields.pair:
+        try:
+            sides = [Side(language, text) for language, text in zip(fields.pair, texts, strict=True)]
+            joined, metadata["pair"] = join_pair(sides)
+        except ValueError:
+            return Dropped("one_sided")
+    else:
+        joined = "\n\n".join(filter(None, texts))
     return Draft(
         key=own_key or place,
         record_index=index,
         record_offset=offset,
-        text="\n\n".join(texts),
+        text=joined,
         url=_scalar(pick(record, fields.url)) if fields.url else place,
         title=_scalar(pick(record, fields.title)) if fields.title else None,
         language=normal_language(_scalar(pick(record, fields.language))) if fields.language else None,

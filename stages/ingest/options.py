@@ -49,7 +49,7 @@ class IngestConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarcFields:
-    """A WARC card has no record schema."""
+    """A web archive (WARC, WET, ARC, WACZ) has no record schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,7 @@ class JsonFields:
     metadata: tuple[str, ...] = ()  # paths that are kept under their own name
     records: str | None = None  # .json files: path of the array of records; ``*`` walks every element on the way
     encoding: str | None = None  # None: UTF-8, else detected
+    pair: tuple[str, ...] = ()  # languages of the paths in ``text``: a record is a pair document (data_specs/pair.py)
 
     @property
     def text_paths(self) -> tuple[str, ...]:
@@ -72,9 +73,37 @@ class JsonFields:
     def __post_init__(self) -> None:
         if not self.text_paths:
             raise ValueError("text names no field")
+        if self.pair and len(self.pair) != len(self.text_paths):
+            raise ValueError(f"pair {list(self.pair)} must name one language for each path of text {self.text!r}")
+        _check_pair(self.pair)
         _check_encoding(self.encoding)
         if self.encoding and "\n".encode(self.encoding) != b"\n":
             raise ValueError(f"encoding {self.encoding!r}: lines cannot be told apart in it; convert the file to UTF-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvFields(JsonFields):
+    """Where a document's parts stand in the columns of a CSV or TSV file. The first row names the columns."""
+
+    delimiter: str | None = None  # None: a tab when the name has .tsv in it, else a comma
+    columns: tuple[str, ...] | None = None  # names of the columns of a table without a row of names
+
+    def __post_init__(self) -> None:
+        JsonFields.__post_init__(self)
+        if self.records is not None:
+            raise ValueError("records: a table has rows and no path to them; leave it out")
+        if self.delimiter is not None and (len(self.delimiter.encode()) != 1 or self.delimiter in '"\r\n'):
+            raise ValueError(f"delimiter {self.delimiter!r} must be one ASCII character and no quote or line end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParquetFields(JsonFields):
+    """Where a document's parts stand in the columns of a Parquet file, nested ones by dotted paths."""
+
+    def __post_init__(self) -> None:
+        JsonFields.__post_init__(self)
+        if self.records is not None or self.encoding is not None:
+            raise ValueError("records and encoding: a Parquet file has rows and its text is UTF-8; leave them out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +125,67 @@ class FileFields:
             raise ValueError(f"content 'html' with split {self.split!r}: a page is one document; use split 'none'")
 
 
-Fields = WarcFields | JsonFields | FileFields
-_SCHEMAS = {"warc": WarcFields, "jsonl": JsonFields, "files": FileFields}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoFields:
+    """How gettext catalogues, alone or in archives, become pair documents: one for each translated message."""
+
+    pair: tuple[str, str] = ("en", "zh")  # languages of msgid and msgstr
+    encoding: str | None = None  # None: what the catalogue's own header says, else UTF-8 or detected
+    members: tuple[str, ...] = ("*.po",)  # archives: glob patterns of the member names to read; others are dropped
+
+    def __post_init__(self) -> None:
+        _check_pair(self.pair)
+        _check_encoding(self.encoding)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairFields:
+    """How two files that say the same in two languages become pair documents.
+
+    ``sides: ["*.en.txt", "*.zh.txt"]`` takes ``news.en.txt`` and ``news.zh.txt`` together: what ``*`` stands for must
+    be the same. Every file of the source belongs to one side.
+    """
+
+    pair: tuple[str, str]  # languages of the two sides
+    sides: tuple[str, str]  # name patterns with one ``*`` or none
+    split: str = "lines"  # lines: the n-th lines are a pair; none: the two files are one
+    encoding: str | None = None  # None: UTF-8, else detected, of each file
+
+    def __post_init__(self) -> None:
+        _check_pair(self.pair)
+        _check_encoding(self.encoding)
+        if self.split not in ("none", "lines"):
+            raise ValueError(f"split {self.split!r} must be 'lines' or 'none'.{nearest(self.split, ('none', 'lines'))}")
+        if self.sides[0] == self.sides[1]:
+            raise ValueError(f"sides: both are {self.sides[0]!r}")
+        num_stars = [side.count("*") for side in self.sides]
+        if num_stars not in ([0, 0], [1, 1]):
+            raise ValueError(f"sides {list(self.sides)} must hold one * each, or none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaWikiFields:
+    """Which pages of a MediaWiki dump become documents. Redirects never do."""
+
+    namespaces: tuple[int, ...] = (0,)  # 0 holds the articles
+    variants: tuple[str, ...] = ("zh-hans", "zh-cn", "zh")  # form of words that differ by region, best first
+
+    def __post_init__(self) -> None:
+        if not self.namespaces:
+            raise ValueError("namespaces is empty: no page would be read; 0 is that of articles")
+
+
+Fields = WarcFields | JsonFields | CsvFields | ParquetFields | FileFields | PoFields | PairFields | MediaWikiFields
+_SCHEMAS = {
+    "warc": WarcFields,
+    "jsonl": JsonFields,
+    "csv": CsvFields,
+    "parquet": ParquetFields,
+    "files": FileFields,
+    "po": PoFields,
+    "pairs": PairFields,
+    "mediawiki": MediaWikiFields,
+}
 
 
 def card_fields(card: SourceCard) -> Fields:
@@ -115,3 +203,8 @@ def _check_encoding(encoding: str | None) -> None:
         "".encode(encoding)
     except LookupError:
         raise ValueError(f"encoding {encoding!r} is unknown to Python; use e.g. 'utf-8' or 'gb18030'") from None
+
+
+def _check_pair(languages: tuple[str, ...]) -> None:
+    if languages and (len(languages) != 2 or languages[0] == languages[1]):
+        raise ValueError(f"pair {list(languages)} must name two languages")

@@ -20,17 +20,30 @@ from stages.ingest.byte_stream import open_stream
 from stages.ingest.document_table import DocumentTable
 from stages.ingest.file_reader import read_files
 from stages.ingest.json_reader import read_json
-from stages.ingest.options import FileFields, IngestConfig, JsonFields, card_fields
+from stages.ingest.options import (
+    CsvFields,
+    FileFields,
+    IngestConfig,
+    JsonFields,
+    MediaWikiFields,
+    PairFields,
+    ParquetFields,
+    PoFields,
+    card_fields,
+)
+from stages.ingest.pair_reader import read_file_pair
 from stages.ingest.record import Draft, Dropped, Failed, Outcome
+from stages.ingest.table_reader import read_csv, read_parquet
 from stages.ingest.units import Batch, Piece, plan_units
-from stages.ingest.warc_reader import read_warc
+from stages.ingest.web_archive import read_web_archive
 from stages.ingest.web_page import page_draft
+from stages.ingest.wiki_reader import read_wiki
 
 
 class Ingest(Stage[IngestConfig]):
     """Reads every record of its sources; a record becomes a document, is dropped by name, or goes to quarantine."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     config_type: ClassVar[type] = IngestConfig
     inputs: ClassVar[Mapping[str, Port]] = {"sources": Port("source", many=True)}
     output: ClassVar[str] = "documents"
@@ -110,22 +123,38 @@ def _ingest(batch: Batch, out: UnitOutput, config: IngestConfig) -> dict[str, An
 def read_piece(piece: Piece, card: SourceCard, config: IngestConfig) -> Iterator[Outcome]:
     """Outcomes of one file or range, by the card's format."""
     fields = card_fields(card)
+    _check_unchanged(piece, card)
+    if isinstance(fields, PairFields):
+        assert piece.partner is not None
+        _check_unchanged(piece.partner, card)
+        partner = piece.partner
+        yield from read_file_pair((piece.path, partner.path), (piece.name, partner.name), fields, config)
+        return
+    with open_stream(piece.path) as (handle, stream):
+        if isinstance(fields, CsvFields):
+            yield from read_csv(stream, piece.name, fields, config)
+        elif isinstance(fields, ParquetFields):
+            yield from read_parquet(handle, piece.name, fields, config)
+        elif isinstance(fields, JsonFields):
+            if stream.compressed and piece.end is not None:
+                raise DataError(f"source {card.name!r}: {piece.path} is compressed; name it .jsonl.gz or .jsonl.zst")
+            yield from read_json(stream, piece.name, piece.start, piece.end, fields, config)
+        elif isinstance(fields, MediaWikiFields):
+            yield from read_wiki(stream, piece.name, fields, config)
+        elif isinstance(fields, FileFields | PoFields):
+            yield from read_files(handle, stream, piece.name, piece.num_bytes, fields, config)
+        else:
+            for record in read_web_archive(handle, stream, piece.num_bytes, config):
+                yield record if isinstance(record, Failed) else page_draft(record, config)
+
+
+def _check_unchanged(piece: Piece, card: SourceCard) -> None:
     try:
         num_bytes = os.stat(piece.path).st_size
     except OSError as error:
         raise DataError(f"source {card.name!r}: cannot read {piece.path}: {error.strerror}") from None
     if num_bytes != piece.num_bytes:
         raise DataError(f"source {card.name!r}: {piece.path} changed since it was listed; plan the run again")
-    with open_stream(piece.path) as (handle, stream):
-        if isinstance(fields, JsonFields):
-            if stream.compressed and piece.end is not None:
-                raise DataError(f"source {card.name!r}: {piece.path} is compressed; name it .jsonl.gz or .jsonl.zst")
-            yield from read_json(stream, piece.name, piece.start, piece.end, fields, config)
-        elif isinstance(fields, FileFields):
-            yield from read_files(handle, stream, piece.name, piece.num_bytes, fields, config)
-        else:
-            for record in read_warc(stream, config.max_record_bytes):
-                yield record if isinstance(record, Failed) else page_draft(record, config)
 
 
 def _put_aside(failure: Failed, piece: Piece, card: SourceCard, out: UnitOutput) -> None:

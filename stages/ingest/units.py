@@ -7,12 +7,13 @@ file is one piece however large: its members cannot be found without inflating i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from data_specs.errors import SpecError
 from data_specs.fingerprint import fingerprint
 from data_specs.source import Source, SourceCard
 from stages.base import Unit
-from stages.ingest.options import IngestConfig
+from stages.ingest.options import IngestConfig, PairFields, card_fields
 
 _SPLITTABLE = (".jsonl", ".ndjson")
 
@@ -28,6 +29,7 @@ class Piece:
     sha256: str
     start: int = 0
     end: int | None = None
+    partner: Piece | None = None  # the other side of a pair of files
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,9 @@ def plan_units(sources: Sequence[Source], config: IngestConfig) -> list[Unit]:
 
 
 def _pieces(source: Source, config: IngestConfig) -> list[Piece]:
+    fields = card_fields(source.card)
+    if isinstance(fields, PairFields):
+        return _paired(source, fields)
     pieces = []
     for index, file in enumerate(source.files):
         whole = Piece(index, file.name, file.path, file.num_bytes, file.sha256)
@@ -73,12 +78,50 @@ def _pieces(source: Source, config: IngestConfig) -> list[Piece]:
     return pieces
 
 
+def _paired(source: Source, fields: PairFields) -> list[Piece]:
+    """Files of the first side, each with its partner; a file without one raises :class:`SpecError`."""
+    sides: tuple[dict[str, Piece], dict[str, Piece]] = ({}, {})
+    for index, file in enumerate(source.files):
+        piece = Piece(index, file.name, file.path, file.num_bytes, file.sha256)
+        matches = [(side, stem) for side in (0, 1) if (stem := _stem(file.name, fields.sides[side])) is not None]
+        if len(matches) != 1:
+            what = "no pattern" if not matches else "both patterns"
+            raise SpecError(
+                f"source {source.card.name!r}: {file.name} matches {what} of sides {list(fields.sides)}; "
+                f"correct them, or the card's paths and exclude"
+            )
+        side, stem = matches[0]
+        sides[side][stem] = piece
+    for this, other in (sides, sides[::-1]):
+        for stem in sorted(set(this) - set(other)):
+            raise SpecError(
+                f"source {source.card.name!r}: {this[stem].name} has no partner by sides {list(fields.sides)}; "
+                f"add the missing file or exclude this one"
+            )
+    return [replace(piece, partner=sides[1][stem]) for stem, piece in sides[0].items()]
+
+
+def _stem(name: str, pattern: str) -> str | None:
+    """What the ``*`` of ``pattern`` stands for in ``name``; None where it does not match."""
+    before, star, after = pattern.partition("*")
+    if not star:
+        return "" if name == pattern else None
+    if len(name) < len(before) + len(after) or not (name.startswith(before) and name.endswith(after)):
+        return None
+    return name[len(before) : len(name) - len(after)]
+
+
 def _size(piece: Piece) -> int:
-    return (piece.num_bytes if piece.end is None else piece.end) - piece.start
+    own = (piece.num_bytes if piece.end is None else piece.end) - piece.start
+    return own + (0 if piece.partner is None else piece.partner.num_bytes)
 
 
 def _unit(card: SourceCard, pieces: list[Piece]) -> Unit:
-    content = [[piece.name, piece.sha256, piece.start, piece.end] for piece in pieces]
+    content = [
+        [piece.name, piece.sha256, piece.start, piece.end]
+        + ([] if piece.partner is None else [piece.partner.name, piece.partner.sha256])
+        for piece in pieces
+    ]
     return Unit(
         key=f"{card.name}-{fingerprint(content)[:24]}",
         payload=Batch(card, tuple(pieces)),

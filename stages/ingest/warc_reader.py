@@ -16,6 +16,8 @@ from stages.ingest.byte_stream import ByteStream
 from stages.ingest.http_message import MAX_HEADER_BYTES
 from stages.ingest.record import RAW_HEAD_BYTES, Failed
 
+#: Record types whose content is read: answers of servers, and the text that Common Crawl made of them (WET files).
+WANTED_TYPES = ("response", "conversion")
 _VERSION = b"WARC/"
 _SEPARATORS = b"\r\n"
 _MAX_SEPARATOR_BYTES = 64
@@ -83,9 +85,9 @@ def _read_record(stream: ByteStream, index: int, offset: int, max_record_bytes: 
         error = f"Content-Length {length} is more than the file holds; the file is cut here, or the length is wrong"
         return Failed(index, offset, "truncated_record", error, garbage)
     too_large = length > max_record_bytes
-    is_response = headers.get("warc-type", "").lower() == "response"
-    if too_large or (length > _ALWAYS_READ_BYTES and not is_response):
-        content = stream.read(min(length, MAX_HEADER_BYTES)) if is_response else b""
+    is_wanted = headers.get("warc-type", "").lower() in WANTED_TYPES
+    if too_large or (length > _ALWAYS_READ_BYTES and not is_wanted):
+        content = stream.read(min(length, MAX_HEADER_BYTES)) if is_wanted else b""
         skipped = stream.skip(length - len(content))
         num_read = len(content) + skipped
     else:
@@ -96,11 +98,11 @@ def _read_record(stream: ByteStream, index: int, offset: int, max_record_bytes: 
     if not _is_delimited(stream):
         # followed by text that is no record: the length is wrong, so where the record ends is unknown
         is_near = _resume_inside(stream, content) or len(_skip_to_record(stream)) < RAW_HEAD_BYTES
-        if is_response or not is_near:
+        if is_wanted or not is_near:
             error = f"Content-Length {length} does not end where the record does; the record cannot be trusted"
             return Failed(index, offset, "wrong_length", error, header + content)
         # nobody reads a record of this type, and the next one is at hand: nothing is lost
-    return WarcRecord(index, offset, headers, content if is_response else b"", length, too_large)
+    return WarcRecord(index, offset, headers, content if is_wanted else b"", length, too_large)
 
 
 def _read_headers(stream: ByteStream) -> tuple[bytes, dict[str, str]]:
@@ -161,8 +163,7 @@ def _read_garbage(stream: ByteStream, index: int, offset: int) -> Failed:
     raw = _skip_to_record(stream)
     if damage is not None:
         return Failed(index, offset, "broken_compression", f"{damage}; fetch the file again", raw)
-    what = "an ARC file; convert it to WARC" if raw.startswith(b"filedesc:") else "no WARC record begins here"
-    return Failed(index, offset, "not_a_record", f"{what}; skipped to the next record", raw)
+    return Failed(index, offset, "not_a_record", "no WARC record begins here; skipped to the next record", raw)
 
 
 def _skip_to_record(stream: ByteStream) -> bytes:

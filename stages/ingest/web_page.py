@@ -1,7 +1,7 @@
 """A framed WARC record becomes a draft: which records are documents at all, and how their bytes become text.
 
-Documents are responses of status 200 with an HTML, XHTML or plain-text media type. Everything else is dropped under a
-name of its own, so that the ledger explains what a crawl holds.
+Documents are responses of status 200 with an HTML, XHTML or plain-text media type, and the plain text of conversion
+records (WET files). Everything else is dropped under a name of its own, so that the ledger explains what a crawl holds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 
 import xxhash
 
-from stages.ingest.charset import UndecodableError, decode_page
+from stages.ingest.charset import UndecodableError, decode_file, decode_page
 from stages.ingest.extract import Page, extract_page, normal_language, too_complex
 from stages.ingest.http_message import HttpError, ResponseHead, decode_body, parse_head
 from stages.ingest.options import IngestConfig
@@ -26,6 +26,8 @@ def page_draft(record: WarcRecord, config: IngestConfig) -> Outcome:
     """Draft of one WARC record, or why there is none."""
     if record.type == "revisit":
         return Dropped("revisit")
+    if record.type == "conversion":
+        return _converted_draft(record, config)
     if record.type != "response":
         return Dropped("not_response")
     if not record.url.lower().startswith(("http:", "https:")):
@@ -38,11 +40,7 @@ def page_draft(record: WarcRecord, config: IngestConfig) -> Outcome:
         if media_type not in TEXT_TYPES:
             return Dropped("not_text")
         if record.too_large:
-            return _failed(
-                record,
-                "record_too_large",
-                f"the record has {record.content_length} bytes (limit max_record_bytes {config.max_record_bytes})",
-            )
+            return _too_large(record, config)
         body = decode_body(head, record.content, config.max_record_bytes)
         return _extract(record, head, media_type, body, config)
     except HttpError as error:
@@ -64,19 +62,50 @@ def _extract(record: WarcRecord, head: ResponseHead, media_type: str, body: byte
             return _failed(record, "extraction_error", f"{type(error).__name__}: {error}")
     else:
         page = Page(decoded.text, None, None)
-    date = record.headers.get("warc-date", "")
-    # the same page in an ARC and a WARC copy of a crawl gets the same key; two captures of one address do not
-    key = f"{record.url} {_NOT_DIGITS.sub('', date)[:14]} {xxhash.xxh3_64_hexdigest(body)}"
     return Draft(
-        key=key,
+        key=_key(record, body),
         record_index=record.record_index,
         record_offset=record.record_offset,
         text=page.text,
         url=record.url,
         title=page.title,
         language=page.language or normal_language(head.headers.get("content-language")),
-        metadata={"date": date, "media_type": media_type, "charset": decoded.charset},
+        metadata={"date": record.headers.get("warc-date", ""), "media_type": media_type, "charset": decoded.charset},
     )
+
+
+def _converted_draft(record: WarcRecord, config: IngestConfig) -> Outcome:
+    """A WET record: text that Common Crawl took out of a page, in UTF-8, with the languages that it found."""
+    media_type = record.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "text/plain":
+        return Dropped("not_text")
+    if record.too_large:
+        return _too_large(record, config)
+    try:
+        decoded = decode_file(record.content, None, config.max_bad_characters)
+    except UndecodableError as error:
+        return _failed(record, "bad_encoding", str(error))
+    languages = record.headers.get("warc-identified-content-language", "")
+    return Draft(
+        key=_key(record, record.content),
+        record_index=record.record_index,
+        record_offset=record.record_offset,
+        text=decoded.text,
+        url=record.url,
+        language=normal_language(languages.partition(",")[0]),  # the first is the main one
+        metadata={"date": record.headers.get("warc-date", ""), "media_type": media_type, "charset": decoded.charset},
+    )
+
+
+def _key(record: WarcRecord, body: bytes) -> str:
+    """The same page in an ARC and a WARC copy of a crawl gets the same key; two captures of one address do not."""
+    date = _NOT_DIGITS.sub("", record.headers.get("warc-date", ""))[:14]
+    return f"{record.url} {date} {xxhash.xxh3_64_hexdigest(body)}"
+
+
+def _too_large(record: WarcRecord, config: IngestConfig) -> Failed:
+    error = f"the record has {record.content_length} bytes (limit max_record_bytes {config.max_record_bytes})"
+    return _failed(record, "record_too_large", error)
 
 
 def _failed(record: WarcRecord, reason: str, error: str) -> Failed:

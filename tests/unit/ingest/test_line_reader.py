@@ -33,7 +33,11 @@ def slow_lines(data: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-@given(st.binary(max_size=300).map(lambda data: data.replace(b"\x1f", b"a").replace(b"x", b"\n")), st.data())
+#: No file that begins like a compressed one; more line feeds than chance gives.
+_PLAIN = bytes.maketrans(b"\x1f\x28\x04Bx", b"aaaa\n")
+
+
+@given(st.binary(max_size=300).map(lambda data: data.translate(_PLAIN)), st.data())
 def test_ranges_give_every_line_exactly_once(data: bytes, draw: st.DataObject) -> None:
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=4)))
     bounds = [0, *cuts, len(data)]
