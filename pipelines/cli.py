@@ -142,6 +142,14 @@ def build_parser() -> argparse.ArgumentParser:
     mixtures.add_options(mixture)
     for command in (show, explain, sample, gc, pin, trace, mixture):
         command.add_argument("--store", type=Path, default=Path("store"), metavar="DIR", help="the store (./store)")
+    composed(
+        "model-size",
+        "parameters, work per token and memory of a model, before anything is built",
+        "Count a model from conf/model/NAME.yaml and overrides of its fields. Of its surroundings: vocab_size,\n"
+        "num_domains; of its layout: num_workers, expert_parallel, is_sharded, micro_batch_rows, precision.\n\n"
+        "  kaitian model-size model=pangu_alpha_13b\n"
+        "  kaitian model-size model=pangu_sigma_1t num_domains=40 num_workers=512 expert_parallel=64 is_sharded=true",
+    )
     demo = composed(
         "demo",
         "raw dump -> corpus -> trained model -> report, in minutes",
@@ -177,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_one_place()
         from pipelines import commands
 
-        return int(getattr(commands, options.verb)(options) or 0)
+        return int(getattr(commands, options.verb.replace("-", "_"))(options) or 0)
     except KaitianError as error:
         notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", []))
         print(f"kaitian {options.verb}: {type(error).__name__}: {error}{notes}", file=sys.stderr)

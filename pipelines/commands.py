@@ -15,6 +15,7 @@ from rich.table import Table
 from data_specs.errors import SpecError
 from data_specs.fingerprint import SHORT
 from pipelines.compose import compose_run
+from pipelines.model_size import print_model_size
 from pipelines.planner import REUSE, Plan, PlannedNode, describe_plan, make_plan
 from pipelines.progress import NodeProgress
 from pipelines.runner import NodeOutcome, Run, RunObserver
@@ -252,3 +253,8 @@ def pin(options: argparse.Namespace) -> None:
     make_console().print(
         f"pin:{options.name} names {artifact.manifest.stage}/{artifact.fingerprint[:SHORT]}", highlight=False
     )
+
+
+def model_size(options: argparse.Namespace) -> None:
+    """What a model costs."""
+    print_model_size(options.overrides, options.config_dir, make_console())

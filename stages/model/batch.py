@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from stages.model.dispatch import DispatchPlan
+from stages.model.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class DispatchTensors:
     inverse_N: Tensor
     expert_N: Tensor
     ends_E: Tensor
+    exchange: Exchange | None = None  # where experts are spread over workers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""The PanGu-shaped decoder: token and position tables, dense blocks, RRE blocks, query layer, tied output.
+"""The PanGu-shaped decoder: token and position tables, dense blocks, RRE blocks, learned blocks, query layer, output.
 
 PanGu-alpha (arXiv 2104.12369) section 2 for the stack, PanGu-Sigma (arXiv 2303.10845) section 3 for dense layers below
-and routed layers above. With no RRE layer it is PanGu-alpha's decoder, built from the same modules.
+and routed layers above. With no routed layer it is PanGu-alpha's decoder, built from the same modules. Rotary
+positions and an output of its own make it Pangu Ultra's (arXiv 2504.07866).
 
 Legend: B rows, T tokens, D width of the model, V vocabulary.
 """
@@ -13,9 +14,12 @@ from torch import Tensor, nn
 
 from stages.model.attention import document_mask
 from stages.model.batch import MicroBatch
-from stages.model.block import DenseBlock, QueryBlock, RoutedBlock
+from stages.model.block import DenseBlock, LearnedBlock, QueryBlock, RoutedBlock
 from stages.model.config import ModelShape
 from stages.model.embedding import Table
+from stages.model.norm import make_norm
+from stages.model.rotary import rotation_of
+from stages.model.router import RoutingRecord
 
 
 class Decoder(nn.Module):
@@ -27,24 +31,36 @@ class Decoder(nn.Module):
         config = shape.config
         self.shape = shape
         self.token_table = Table(shape.vocab_size, config.d_model)
-        self.position_table = Table(config.context_length, config.d_model)
+        self.position_table = Table(config.context_length, config.d_model) if config.positions == "learned" else None
         self.dense_blocks = nn.ModuleList(DenseBlock(shape) for _ in range(config.num_dense_layers))
         self.routed_blocks = nn.ModuleList(RoutedBlock(shape) for _ in range(config.num_rre_layers))
+        self.learned_blocks = nn.ModuleList(LearnedBlock(shape) for _ in range(config.num_learned_layers))
         self.query_block = QueryBlock(shape) if config.query_layer else None
-        self.final_norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
+        self.final_norm = make_norm(config)
+        self.output_table = None if config.tied_output else Table(shape.vocab_size, config.d_model)
 
-    def forward(self, batch: MicroBatch) -> Tensor:
-        """Logits [B, T, V] for the token after each position."""
+    def forward(self, batch: MicroBatch, record: RoutingRecord | None = None) -> Tensor:
+        """Logits [B, T, V] for the token after each position; ``record`` takes down what learned routers chose."""
+        config = self.shape.config
+        record = RoutingRecord() if record is None else record
         mask_B1TT = document_mask(batch.segments_BT)
-        x_BTD = self.token_table(batch.tokens_BT) + self.position_table(batch.positions_BT)
+        x_BTD = self.token_table(batch.tokens_BT)
+        if self.position_table is not None:
+            x_BTD = x_BTD + self.position_table(batch.positions_BT)
+        rotation = None
+        if config.positions == "rotary":
+            rotation = rotation_of(batch.positions_BT, config.head_width, config.rotary_base)
         for block in self.dense_blocks:
-            x_BTD = block(x_BTD, mask_B1TT)
+            x_BTD = block(x_BTD, mask_B1TT, rotation)
         for block, dispatch in zip(self.routed_blocks, batch.dispatch, strict=True):
-            x_BTD = block(x_BTD, mask_B1TT, dispatch)
+            x_BTD = block(x_BTD, mask_B1TT, dispatch, rotation)
+        for block in self.learned_blocks:
+            x_BTD = block(x_BTD, mask_B1TT, batch.valid_BT, record, rotation)
         if self.query_block is None:
             x_BTD = self.final_norm(x_BTD)
-        elif self.shape.config.final_norm == "before_query":
+        elif config.final_norm == "before_query":
             x_BTD = self.query_block(self.final_norm(x_BTD), batch.positions_BT, mask_B1TT)
         else:
             x_BTD = self.final_norm(self.query_block(x_BTD, batch.positions_BT, mask_B1TT))
-        return F.linear(x_BTD, self.token_table.weight)
+        table = self.token_table if self.output_table is None else self.output_table
+        return F.linear(x_BTD, table.weight)

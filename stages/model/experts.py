@@ -1,10 +1,12 @@
-"""Random routed experts: many feed-forward networks, one per token, by a dispatch plan that comes with the batch.
+"""Experts: many feed-forward networks, one per row, by a dispatch plan: with the batch for random routed experts, made
+on the device by a learned router (:mod:`stages.model.router`).
 
 PanGu-Sigma (arXiv 2303.10845) section 3.2: the domain chooses the group, the token id chooses the expert inside it, and
 the output has weight 1, so there is no gate to learn or to balance. Because the plan is a permutation, combining the
 experts' outputs adds nothing up: every place is written once, on any device in the same way.
 
-Legend: N tokens, E experts, D width of the model, F width inside an expert.
+Legend: N tokens (slots, behind a learned router), E experts, D width of the model, F width inside an expert, R rows
+that arrived from all workers.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.model.batch import DispatchTensors
+from stages.model.exchange import return_rows, send_rows
 
 #: Rows of the matrix of ones that sums bias gradients: 8 elements of bf16 are the 16 bytes a grouped product needs.
 _ONES_ROWS = 8
@@ -54,7 +57,30 @@ class _AddBias(torch.autograd.Function):
         return gradient_ND, sums_E8D[:, 0], None, None
 
 
-class RoutedExperts(nn.Module):
+class _Experts(nn.Module):
+    """Sorts rows by expert, computes, and puts them back; across workers where the plan has an exchange."""
+
+    def forward(self, x_ND: Tensor, dispatch: DispatchTensors) -> Tensor:
+        """Every row of ``x_ND`` through its expert, in the order it came. The plan covers all N rows: the grouped
+        product leaves rows after its last end unwritten, and here there are none."""
+        sorted_ND = _Permute.apply(x_ND, dispatch.order_N, dispatch.inverse_N)
+        if dispatch.exchange is None:
+            outer_ND = self.grouped(sorted_ND, dispatch.expert_N, dispatch.ends_E)
+        else:
+            exchange = dispatch.exchange
+            arrived_RD = send_rows(sorted_ND, exchange)
+            arrived_RD = _Permute.apply(arrived_RD, exchange.order_R, exchange.inverse_R)
+            answer_RD = self.grouped(arrived_RD, exchange.expert_R, exchange.ends_E)
+            answer_RD = _Permute.apply(answer_RD, exchange.inverse_R, exchange.order_R)
+            outer_ND = return_rows(answer_RD, exchange)
+        return _Permute.apply(outer_ND, dispatch.inverse_N, dispatch.order_N)
+
+    def grouped(self, sorted_ND: Tensor, expert_N: Tensor, ends_E: Tensor) -> Tensor:
+        """Rows sorted by expert through their experts."""
+        raise NotImplementedError
+
+
+class RoutedExperts(_Experts):
     """``num_experts`` feed-forward networks with stacked weights; each token passes through the one it is sent to."""
 
     def __init__(self, num_experts: int, d_model: int, d_feed_forward: int) -> None:
@@ -64,12 +90,28 @@ class RoutedExperts(nn.Module):
         self.down_weight = nn.Parameter(torch.empty(num_experts, d_feed_forward, d_model))
         self.down_bias = nn.Parameter(torch.empty(num_experts, d_model))
 
-    def forward(self, x_ND: Tensor, dispatch: DispatchTensors) -> Tensor:
-        """Every row of ``x_ND`` through its expert, in the order it came. The plan covers all N rows: the grouped
-        product leaves rows after its last end unwritten, and here there are none."""
-        sorted_ND = _Permute.apply(x_ND, dispatch.order_N, dispatch.inverse_N)
-        inner_NF = F.grouped_mm(sorted_ND, self.up_weight, offs=dispatch.ends_E)
-        inner_NF = F.gelu(_AddBias.apply(inner_NF, self.up_bias, dispatch.expert_N, dispatch.ends_E))
-        outer_ND = F.grouped_mm(inner_NF, self.down_weight, offs=dispatch.ends_E)
-        outer_ND = _AddBias.apply(outer_ND, self.down_bias, dispatch.expert_N, dispatch.ends_E)
-        return _Permute.apply(outer_ND, dispatch.inverse_N, dispatch.order_N)
+    def grouped(self, sorted_ND: Tensor, expert_N: Tensor, ends_E: Tensor) -> Tensor:
+        inner_NF = F.grouped_mm(sorted_ND, self.up_weight, offs=ends_E)
+        inner_NF = F.gelu(_AddBias.apply(inner_NF, self.up_bias, expert_N, ends_E))
+        outer_ND = F.grouped_mm(inner_NF, self.down_weight, offs=ends_E)
+        return _AddBias.apply(outer_ND, self.down_bias, expert_N, ends_E)
+
+
+class GatedExperts(_Experts):
+    """Experts that are SwiGLU networks without biases (Pangu Ultra MoE)."""
+
+    def __init__(self, num_experts: int, d_model: int, d_feed_forward: int) -> None:
+        super().__init__()
+        self.gate_weight = nn.Parameter(torch.empty(num_experts, d_model, d_feed_forward))
+        self.up_weight = nn.Parameter(torch.empty(num_experts, d_model, d_feed_forward))
+        self.down_weight = nn.Parameter(torch.empty(num_experts, d_feed_forward, d_model))
+
+    def grouped(self, sorted_ND: Tensor, expert_N: Tensor, ends_E: Tensor) -> Tensor:
+        gate_NF = F.grouped_mm(sorted_ND, self.gate_weight, offs=ends_E)
+        up_NF = F.grouped_mm(sorted_ND, self.up_weight, offs=ends_E)
+        return F.grouped_mm(F.silu(gate_NF) * up_NF, self.down_weight, offs=ends_E)
+
+
+def make_experts(kind: str, num_experts: int, d_model: int, d_feed_forward: int) -> RoutedExperts | GatedExperts:
+    """Experts of a :attr:`stages.model.config.ModelConfig.feed_forward` kind."""
+    return (GatedExperts if kind == "swiglu" else RoutedExperts)(num_experts, d_model, d_feed_forward)

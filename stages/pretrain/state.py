@@ -20,14 +20,22 @@ from stages.pretrain.config import PretrainConfig
 
 
 def is_decayed(name: str) -> bool:
-    """Weight decay acts on everything except norms and biases (PanGu-alpha release)."""
+    """Weight decay acts on everything except norms and biases (PanGu-alpha release); the outer norms of a sandwich
+    decay too (Pangu Ultra section 2.2)."""
     owner, kind = name.split(".")[-2:]
-    return not (owner.endswith("norm") or kind.endswith("bias"))
+    if kind.endswith("bias"):
+        return False
+    return owner.endswith("output_norm") or not owner.endswith("norm")
 
 
 def is_expert(name: str) -> bool:
-    """Whether a parameter belongs to routed experts."""
+    """Whether a parameter belongs to experts, spread over workers under expert parallelism."""
     return ".experts." in name
+
+
+def is_rre(name: str) -> bool:
+    """Whether a parameter belongs to *random* routed experts, which have an epsilon of their own."""
+    return is_expert(name) and name.startswith("routed_blocks.")
 
 
 class TrainingState:
@@ -108,14 +116,14 @@ def _adder(master: nn.Parameter):
 def make_optimizer(named: dict[str, nn.Parameter], config: PretrainConfig) -> torch.optim.AdamW:
     """AdamW with PanGu-Sigma's two epsilons; the learning rate is set before every step."""
     groups = []
-    for expert in (False, True):
+    for rre in (False, True):
         for decayed in (False, True):
-            members = [p for name, p in named.items() if is_expert(name) == expert and is_decayed(name) == decayed]
+            members = [p for name, p in named.items() if is_rre(name) == rre and is_decayed(name) == decayed]
             if members:
                 groups.append(
                     {
                         "params": members,
-                        "eps": config.rre_epsilon if expert else config.epsilon,
+                        "eps": config.rre_epsilon if rre else config.epsilon,
                         "weight_decay": config.weight_decay if decayed else 0.0,
                     }
                 )

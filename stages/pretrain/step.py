@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from stages.model.loss import row_losses
+from stages.model.router import RoutingRecord
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.loader import StepRows
 from stages.pretrain.ranks import Ranks
@@ -34,7 +35,9 @@ class StepResult:
 
     loss_G: npt.NDArray[np.float64]  # sum over counted targets of each domain, nats
     targets_G: npt.NDArray[np.int64]  # counted targets of each domain
-    load_LE: npt.NDArray[np.int64]  # tokens that passed through each expert
+    load_LE: npt.NDArray[np.int64]  # tokens that passed through each random routed expert
+    learned_load_LE: npt.NDArray[np.int64]  # slots that learned routers gave to each of their experts
+    balance_L: npt.NDArray[np.float64]  # mean balance loss of each learned router over micro-batches; 1: balanced
     gradient_norm: float  # before clipping
     learning_rate: float
     stop: bool  # some worker was asked to stop
@@ -49,20 +52,29 @@ def run_step(state: TrainingState, rows: StepRows, config: PretrainConfig, ranks
     loss_G = torch.zeros(num_domains, dtype=torch.float64, device=ranks.device)
     targets_G = torch.zeros(num_domains, dtype=torch.float64, device=ranks.device)
     load_LE = torch.zeros(num_layers, shape.num_experts, dtype=torch.float64, device=ranks.device)
+    router, num_learned = shape.config.router, shape.config.num_learned_layers
+    learned_LE = torch.zeros(num_learned, router.num_experts if router else 0, dtype=torch.float64, device=ranks.device)
+    balance_L = torch.zeros(num_learned, dtype=torch.float64, device=ranks.device)
     state.begin_step()
     for host in rows.micro_batches:
         batch = host.to(ranks.device)
-        losses_B = row_losses(state.compute(batch), batch.targets_BT, batch.valid_BT)
+        record = RoutingRecord()
+        losses_B = row_losses(state.compute(batch, record), batch.targets_BT, batch.valid_BT)
         losses_B.sum().backward()
         loss_G.index_add_(0, batch.domains_B, losses_B.detach().double())
         targets_G.index_add_(0, batch.domains_B, batch.valid_BT.sum(1).double())
         for layer, dispatch in enumerate(batch.dispatch):
             load_LE[layer] += torch.diff(dispatch.ends_E, prepend=dispatch.ends_E.new_zeros(1))
+        for layer in range(num_learned):
+            learned_LE[layer] += record.load_E[layer]
+            balance_L[layer] += record.balance[layer]
     clock.lap("forward_backward")
     ranks.sum_(state.gradient)
     # integers below 2**53 are exact in fp64, so one small message carries losses, counts, loads and the stop request
     asked = torch.tensor([float(stop)], dtype=torch.float64, device=ranks.device)
-    told = torch.cat([loss_G, targets_G, load_LE.flatten(), asked])
+    cuts = torch.tensor([float(len(rows.micro_batches))], dtype=torch.float64, device=ranks.device)
+    parts = [loss_G, targets_G, load_LE.flatten(), learned_LE.flatten(), balance_L, cuts, asked]
+    told = torch.cat(parts)
     ranks.sum_(told)
     clock.lap("all_reduce")
     num_targets = told[num_domains : 2 * num_domains].sum()
@@ -73,14 +85,16 @@ def run_step(state: TrainingState, rows: StepRows, config: PretrainConfig, ranks
     state.optimizer.step()
     state.step = rows.step
     clock.lap("optimizer")
-    values = told.cpu().numpy()
+    sums = [part.numpy() for part in told.cpu().split([part.numel() for part in parts])]
     return StepResult(
-        loss_G=values[:num_domains],
-        targets_G=values[num_domains : 2 * num_domains].astype(np.int64),
-        load_LE=values[2 * num_domains : -1].astype(np.int64).reshape(load_LE.shape),
+        loss_G=sums[0],
+        targets_G=sums[1].astype(np.int64),
+        load_LE=sums[2].astype(np.int64).reshape(load_LE.shape),
+        learned_load_LE=sums[3].astype(np.int64).reshape(learned_LE.shape),
+        balance_L=sums[4] / sums[5],
         gradient_norm=float(norm.item()),
         learning_rate=rate,
-        stop=bool(values[-1]),
+        stop=bool(sums[6][0]),
         seconds=clock.seconds,
     )
 

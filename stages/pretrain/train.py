@@ -123,6 +123,7 @@ def _line(
     num_targets = int(result.targets_G.sum())
     fed = [index for index, targets in enumerate(result.targets_G) if targets]
     num_tokens = job.plan.global_batch_rows * job.plan.context_length
+    learned = {"learned_load": result.learned_load_LE.tolist(), "balance": result.balance_L.tolist()}
     return {
         "step": rows.step,
         "loss": float(result.loss_G.sum()) / max(1, num_targets),
@@ -138,6 +139,7 @@ def _line(
         "gradient_norm": result.gradient_norm,
         "expert_load": result.load_LE.tolist(),
         "expert_load_forecast": forecast_LE.tolist(),
+        **(learned if job.config.model.num_learned_layers else {}),
         "tokens_per_second": round(num_tokens / step_seconds, 1),
         "step_seconds": round(step_seconds, 6),
         "seconds": {part: round(value, 6) for part, value in seconds.items()},

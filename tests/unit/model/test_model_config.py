@@ -1,17 +1,22 @@
-"""Shapes that are refused, and how many parameters the published ones have."""
+"""Shapes that are refused, and how many parameters shapes have; published ones in test_model_presets."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 import torch
 
-from stages.model.config import ModelConfig, ModelShape
+from stages.model.config import ModelConfig, ModelShape, RouterConfig
 from stages.model.decoder import Decoder
 from stages.model.initial import build_model
-from stages.model.parameters import num_active_parameters, num_parameters, num_sub_model_parameters
+from stages.model.parameters import (
+    expert_parameters,
+    num_active_parameters,
+    num_parameters,
+    num_sub_model_parameters,
+)
 from tests.unit.model.batches import small_shape
-
-BILLION = 1e9
 
 
 @pytest.mark.parametrize(
@@ -55,47 +60,86 @@ def test_the_formula_counts_what_is_built(query_layer, num_rre_layers):
     assert num_sub_model_parameters(shape) == dense + expert_parameters // shape.num_domains
 
 
-def _alpha(num_layers: int, d_model: int, num_heads: int) -> ModelShape:
-    """PanGu-alpha's L counts the query layer."""
-    config = ModelConfig(
-        d_model=d_model,
-        num_dense_layers=num_layers - 1,
-        num_rre_layers=0,
-        num_heads=num_heads,
-        d_feed_forward=4 * d_model,
-        context_length=1024,
-    )
-    return ModelShape(config=config, vocab_size=40_000, num_domains=1)
+_SWIGLU_EXPERTS = {"num_learned_layers": 1, "router": RouterConfig(num_experts=4, top_k=2, d_expert=8)}
+_PLAIN = {"query_layer": False}
 
 
 @pytest.mark.parametrize(
-    ("shape", "billions"),
-    [(_alpha(32, 2560, 32), 2.62), (_alpha(40, 5120, 40), 12.80), (_alpha(64, 16384, 128), 206.8)],
-    ids=["2.6B", "13B", "200B"],
+    ("changed", "message"),
+    [
+        ({"norm": "batch"}, r"norm \('batch'\) must be one of layer, rms"),
+        ({"block_norm": "post"}, r"block_norm \('post'\)"),
+        ({"feed_forward": "relu"}, r"feed_forward \('relu'\)"),
+        ({"positions": "alibi"}, r"positions \('alibi'\)"),
+        ({"initial": "zero"}, r"initial \('zero'\)"),
+        ({"sandwich_attention": 0.0}, r"sandwich_attention \(0.0\) must be positive"),
+        ({"rotary_base": -1.0}, r"rotary_base \(-1.0\) must be positive"),
+        ({"num_key_value_heads": 3}, r"num_key_value_heads \(3\) must divide num_heads \(4\)"),
+        ({"num_key_value_heads": 8}, r"num_key_value_heads \(8\) must divide"),
+        ({**_PLAIN, "positions": "rotary", "d_model": 24, "num_heads": 8}, r"d_model / num_heads \(3\) must be even"),
+        ({"positions": "rotary"}, r"query_layer \(true\) asks by learned position"),
+        ({"block_norm": "sandwich"}, r"query_layer \(true\) has no sandwich norm"),
+        ({"initial": "tiny"}, "tied_output must be false"),
+        ({"num_learned_layers": 1}, r"num_learned_layers \(1\) and router \(null\) go together"),
+        ({"router": RouterConfig()}, r"num_learned_layers \(0\) and router \(given\) go together"),
+        ({"num_learned_layers": -1}, r"num_learned_layers \(-1\) must not be negative"),
+    ],
 )
-def test_pangu_alpha_sizes(shape, billions):
-    with torch.device("meta"):
-        built = sum(p.numel() for p in Decoder(shape).parameters())
-    assert built == num_parameters(shape)
-    assert built / BILLION == pytest.approx(billions, abs=0.005 * billions)
+def test_options_that_do_not_fit_are_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**changed)
 
 
-def test_pangu_sigma_has_a_trillion_parameters_and_a_sub_model_of_38_billion():
-    config = ModelConfig(
-        d_model=5120,
-        num_dense_layers=32,
-        num_rre_layers=8,
-        num_heads=40,
-        d_feed_forward=20480,
-        experts_per_domain=16,
-        context_length=1024,
-    )
-    shape = ModelShape(config=config, vocab_size=40_000, num_domains=40)
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"top_k": 9}, r"top_k \(9\) must lie in \[1, num_experts \(8\)\]"),
+        ({"top_k": 0}, r"top_k \(0\)"),
+        ({"d_expert": 12}, r"d_expert \(12\) must be a multiple of 8"),
+        ({"score": "tanh"}, r"score \('tanh'\)"),
+        ({"scale": 0.0}, r"scale \(0.0\) must be positive"),
+        ({"num_shared_experts": -1}, r"num_shared_experts \(-1\) must not be negative"),
+        ({"auxiliary_weight": -0.1}, r"auxiliary_weight \(-0.1\) must not be negative"),
+    ],
+)
+def test_routers_that_do_not_fit_are_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        RouterConfig(**changed)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"norm": "rms", "tied_output": False},
+        {"feed_forward": "swiglu", "attention_biases": False},
+        {"num_key_value_heads": 1},
+        {**_PLAIN, "positions": "rotary", "block_norm": "sandwich", "initial": "tiny", "tied_output": False},
+        _SWIGLU_EXPERTS,
+        {**_SWIGLU_EXPERTS, "feed_forward": "swiglu", "num_rre_layers": 0},
+    ],
+    ids=["rms", "swiglu", "grouped", "ultra", "learned", "learned_swiglu"],
+)
+def test_every_option_is_counted_and_survives_json(options):
+    shape = small_shape(**options)
     with torch.device("meta"):
-        built = sum(p.numel() for p in Decoder(shape).parameters())
-    assert built == num_parameters(shape)
-    assert shape.num_experts == 640
-    assert built / 1e12 == pytest.approx(1.085, abs=0.001)
-    # 38.4 in the derivation without query layer; one more dense block is 0.3
-    assert num_sub_model_parameters(shape) / BILLION == pytest.approx(38.4, abs=0.35)
-    assert num_active_parameters(shape) / BILLION == pytest.approx(12.6 + 0.5, abs=0.2)  # blocks + tables, query layer
+        built = {name: p.numel() for name, p in Decoder(shape).named_parameters()}
+    assert sum(built.values()) == num_parameters(shape)
+    assert sum(n for name, n in built.items() if ".experts." in name) == expert_parameters(shape)
+    assert ModelShape.from_json(json.loads(json.dumps(shape.to_json()))) == shape
+
+
+def test_a_card_names_options_only_where_they_are_chosen():
+    """Cards of models without them stay what they were before the options came."""
+    assert set(small_shape().to_json()["config"]) == {
+        "d_model",
+        "num_dense_layers",
+        "num_rre_layers",
+        "num_heads",
+        "d_feed_forward",
+        "experts_per_domain",
+        "context_length",
+        "query_layer",
+        "final_norm",
+        "norm_eps",
+    }
+    assert small_shape(norm="rms").to_json()["config"]["norm"] == "rms"
