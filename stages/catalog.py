@@ -18,6 +18,7 @@ CATALOG: dict[str, str] = {
     "filter": "stages.filter.stage:Filter",
     "dedup_exact": "stages.dedup.exact_stage:DedupExact",
     "dedup_minhash": "stages.dedup.minhash_stage:DedupMinHash",
+    "decontaminate": "stages.decontaminate.stage:Decontaminate",
     "split": "stages.split.stage:Split",
     "tokenizer": "stages.tokenize.tokenizer_stage:TrainTokenizer",
     "tokenize": "stages.tokenize.stage:Tokenize",

@@ -7,11 +7,12 @@ left out are counted. Keeper order makes the choice the same for any order of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numba import njit
 
+from stages.dedup.criteria import DEFAULT_CRITERIA
 from stages.dedup.keeper import keeper_order
 from stages.dedup.labels import Labels
 
@@ -26,7 +27,14 @@ _PAIRS_PER_PIECE = 1 << 20
 class Buckets:
     """The buckets of one partition that hold at least two documents."""
 
-    def __init__(self, entries: np.ndarray, labels: Labels, ranks: np.ndarray, cap: int) -> None:
+    def __init__(
+        self,
+        entries: np.ndarray,
+        labels: Labels,
+        ranks: np.ndarray,
+        cap: int,
+        criteria: Sequence[str] = DEFAULT_CRITERIA,
+    ) -> None:
         order = np.argsort(entries["key"], kind="stable")
         keys = entries["key"][order]
         same = keys[1:] == keys[:-1]
@@ -36,7 +44,7 @@ class Buckets:
         keys, numbers = keys[shared], entries["number"][order][shared]
         members, where = np.unique(numbers, return_inverse=True)
         place = np.empty(len(members), dtype=np.int64)
-        place[keeper_order(labels.gather(members), ranks)] = np.arange(len(members))
+        place[keeper_order(labels.gather(members), ranks, criteria)] = np.arange(len(members))
         order = np.lexsort((place[where], keys))
         self._numbers = numbers[order]
         keys = keys[order]

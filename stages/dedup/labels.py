@@ -22,6 +22,7 @@ LABEL = np.dtype(
         ("doc_id_high", "<u8"),
         ("doc_id_low", "<u8"),
         ("characters", "<i8"),
+        ("quality", "<f8"),  # larger is better, -inf where there is none; 0 when no signal was asked for
         ("source", "<i4"),
         ("domain", "<i4"),
     ]

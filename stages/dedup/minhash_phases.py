@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from data_specs.errors import DataError
 from stages.base import UnitOutput
 from stages.dedup.buckets import BAND_ENTRY, PAIR, Buckets, distinct_pairs
 from stages.dedup.exact_phases import range_partition
@@ -39,11 +41,14 @@ def sign_shard(chain: Chain, payload: ShardPayload, out: UnitOutput) -> dict[str
     config, view, shard = chain.config, chain.view, payload.shard
     signer = Signer(config.shingles, config.num_permutations, config.seed)
     number = view.starts[payload.index]
+    quality = _quality(chain, payload)
     labels: list[np.ndarray] = []
     units = np.zeros(len(UNITS), dtype=np.int64)
     with PartitionWriter(out.scratch(f"bands/{payload.index:05d}.bin"), BAND_ENTRY, chain.num_key_ranges) as writer:
         for table, inside, is_code in _slices(chain, payload):
             labels.append(make_labels(table, inside, view.sources, view.domains, shard.path))
+            row = number - view.starts[payload.index]
+            labels[-1]["quality"] = quality[row : row + table.num_rows]
             signatures, unit = signer.sign(*text_buffers(table.column("text")), inside, is_code)
             units += np.bincount(unit[inside], minlength=len(UNITS))
             out.write("signatures", _signature_table(signatures, unit), of=shard.key)
@@ -63,6 +68,18 @@ def sign_shard(chain: Chain, payload: ShardPayload, out: UnitOutput) -> dict[str
         "documents": {name: count for name, count in zip(view.sources, counts, strict=True) if count},
         "units": {name: count for name, count in zip(UNITS, units.tolist(), strict=True) if count},
     }
+
+
+def _quality(chain: Chain, payload: ShardPayload) -> np.ndarray:
+    """Quality of every row of a base shard, float64, larger is better; zeros when no signal was asked for."""
+    name, path = chain.config.quality_signal, chain.signals[payload.index]
+    if name is None or path is None:
+        return np.zeros(payload.shard.rows)
+    column = pq.read_table(path, columns=[name]).column(name)
+    if len(column) != payload.shard.rows:
+        raise DataError(f"{path}: {len(column)} signals for a base shard of {payload.shard.rows} documents")
+    values = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
+    return np.where(np.isnan(values), -np.inf, values if chain.config.quality_best == "highest" else -values)
 
 
 def _slices(chain: Chain, payload: ShardPayload) -> Iterator[tuple[pa.Table, np.ndarray, np.ndarray]]:
@@ -89,7 +106,7 @@ def pair_buckets(chain: Chain, part: int, out: UnitOutput) -> dict[str, int]:
     """Candidate pairs of one key range, exchanged by member; candidates, exchanged by base shard."""
     labels = Labels(chain.labels, chain.view.starts)
     entries = read_partition(chain.bands, BAND_ENTRY, part)
-    buckets = Buckets(entries, labels, np.asarray(chain.ranks), chain.config.max_links)
+    buckets = Buckets(entries, labels, np.asarray(chain.ranks), chain.config.max_links, chain.config.keeper_order)
     del entries
     pairs = PartitionWriter(out.scratch(f"pairs/{part:05d}.bin"), PAIR, chain.num_member_ranges)
     candidates = PartitionWriter(out.scratch(f"candidates/{part:05d}.bin"), _NUMBER, len(chain.view.shards))
@@ -160,7 +177,7 @@ def walk_edges(chain: Chain, part: int, out: UnitOutput) -> dict[str, Any]:
     edges = np.concatenate([np.load(path) for path in chain.edges])
     numbers, where = np.unique(np.concatenate([edges["member"], edges["better"]]), return_inverse=True)
     found = labels.gather(numbers)
-    order = keeper_order(found, np.asarray(chain.ranks))
+    order = keeper_order(found, np.asarray(chain.ranks), chain.config.keeper_order)
     place = np.empty(len(numbers), dtype=np.int64)
     place[order] = np.arange(len(numbers))
     numbers, found = numbers[order], found[order]  # from here on documents are numbered in keeper order

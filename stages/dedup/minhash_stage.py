@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from data_specs.config import execution
-from data_specs.errors import StageError
+from data_specs.errors import SpecError, StageError, nearest
 from stages.base import VIEW, Port, Stage, StageContext, Work
+from stages.dedup.criteria import CRITERIA, DEFAULT_CRITERIA
 from stages.dedup.shingles import SHINGLE_SCHEME, SIGNATURE_SCHEME, UNITS, ShingleLengths
 from stages.dedup.view_input import ViewInput, partition_units
 
@@ -59,6 +60,11 @@ class DedupMinHashConfig:
     code_domains: tuple[str, ...] = ("code",)
     #: Sources from most to least trusted; a document of an earlier one is kept. Unlisted sources come last, as equals.
     source_priority: tuple[str, ...] = ()
+    #: What makes a document the better one of its near-duplicates, most important first; equals are decided by the
+    #: smallest doc_id. ``quality`` needs the port ``signals`` and ``quality_signal``.
+    keeper_order: tuple[str, ...] = DEFAULT_CRITERIA
+    quality_signal: str | None = None  # column of the signals; a document without a value is the worst
+    quality_best: str = "highest"  # whether the highest or the lowest value of it is the best
     #: Candidates per document and bucket: the best of the bucket in keeper order.
     max_links: int = 32
     #: Stop when more than this share of a source would go, and at least ``min_removed_documents`` of it; null: never.
@@ -96,6 +102,18 @@ class DedupMinHashConfig:
             )
         if len(set(self.source_priority)) != len(self.source_priority):
             raise ValueError(f"source_priority names a source twice: {', '.join(self.source_priority)}")
+        for name in self.keeper_order:
+            if name not in CRITERIA:
+                raise ValueError(f"keeper_order: {name!r} is no criterion.{nearest(name, CRITERIA)}")
+        if len(set(self.keeper_order)) != len(self.keeper_order):
+            raise ValueError(f"keeper_order names a criterion twice: {', '.join(self.keeper_order)}")
+        if ("quality" in self.keeper_order) != (self.quality_signal is not None):
+            raise ValueError(
+                f"keeper_order ({', '.join(self.keeper_order)}) and quality_signal ({self.quality_signal}) go "
+                f"together: name the criterion quality and its signal, or neither"
+            )
+        if self.quality_best not in ("highest", "lowest"):
+            raise ValueError(f"quality_best ({self.quality_best!r}) is highest or lowest")
         if self.max_links < 1:
             raise ValueError(f"max_links ({self.max_links}) must be at least 1")
         if self.max_removed_ratio is not None and not 0 < self.max_removed_ratio <= 1:
@@ -113,6 +131,7 @@ class Chain:
     view: ViewInput
     config: DedupMinHashConfig
     ranks: tuple[int, ...]
+    signals: tuple[Path | None, ...]  # per base shard; None where no quality was asked for
     num_bands: int
     rows_per_band: int
     num_key_ranges: int
@@ -132,7 +151,7 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
 
     version = 1
     config_type = DedupMinHashConfig
-    inputs: Mapping[str, Port] = {"documents": VIEW}
+    inputs: Mapping[str, Port] = {"documents": VIEW, "signals": Port("signals", optional=True)}
     output = "decisions"
     counts: Mapping[str, str] = {"documents": "document"}
     libraries = ("datasketch",)
@@ -170,6 +189,7 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
             view=view,
             config=self.config,
             ranks=tuple(view.ranks(self.config.source_priority)),
+            signals=self._signals(ctx, view),
             num_bands=num_bands,
             rows_per_band=rows_per_band,
             num_key_ranges=key_ranges,
@@ -183,6 +203,19 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
             removals=ctx.scratch("removals.bin"),
             clusters=ctx.scratch("clusters.bin"),
         )
+
+    def _signals(self, ctx: StageContext, view: ViewInput) -> tuple[Path | None, ...]:
+        """Sidecar of every base shard that holds the quality signal."""
+        name = self.config.quality_signal
+        if (name is not None) != bool(ctx.inputs.get("signals")):
+            raise SpecError(f"quality_signal ({name}) and the port signals go together: give both or neither")
+        if name is None:
+            return (None,) * len(view.shards)
+        artifact = ctx.input("signals")
+        known = artifact.facts["signals"]
+        if name not in known:
+            raise SpecError(f"quality_signal: no signal {name!r}.{nearest(name, known)}")
+        return tuple(artifact.sidecar("signals", shard.key) for shard in view.shards)
 
     def _bands(self) -> tuple[int, int]:
         config = self.config

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasketch import MinHash
 
-from data_specs.errors import StageError
+from data_specs.errors import SpecError, StageError
 from stages.dedup import minhash_stage
 from stages.dedup.minhash_stage import DedupMinHashConfig
 from stages.dedup.shingles import UNITS
@@ -273,3 +273,50 @@ def test_the_widest_bands_are_allowed(tmp_path: Path) -> None:
     made = bench.run("dedup_minhash", {"num_bands": 32, "rows_per_band": 4}, {"documents": [base]})
     assert made.facts["signature"]["num_bands"] == 32
     assert len(removed(made, base)) == len(copies)
+
+
+def near_pair(rng: random.Random) -> list[Text]:
+    """Two near-duplicates: the one with the larger name is longer and of the worse source."""
+    text = words(rng, 200)
+    return [Text("first", text, "trusted"), Text("second", text + " and a tail", "other")]
+
+
+@pytest.mark.parametrize(
+    ("config", "kept"),
+    [
+        ({}, "second"),  # sources are equals, the longest stays
+        ({"source_priority": ["trusted"]}, "first"),
+        ({"source_priority": ["trusted"], "keeper_order": ["characters", "source_priority"]}, "second"),
+        ({"keeper_order": ["quality", "characters"], "quality_signal": "num_characters"}, "second"),
+        (
+            {"keeper_order": ["quality"], "quality_signal": "num_characters", "quality_best": "lowest"},
+            "first",
+        ),
+    ],
+)
+def test_the_keeper_follows_the_configured_criteria(tmp_path: Path, config: dict[str, object], kept: str) -> None:
+    texts = near_pair(random.Random(5))
+    bench = Bench(tmp_path)
+    base = documents(bench, [[texts[0]], [], [texts[1]]])
+    inputs = {"documents": [base]}
+    if "quality_signal" in config:
+        inputs["signals"] = [bench.run("signals", {}, {"documents": [base]})]
+    made = bench.run("dedup_minhash", config, inputs)
+    (gone,) = removed(made, base)
+    assert {text.name for text in texts if text.doc_id != gone} == {kept}
+
+
+def test_a_quality_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    base = documents(bench, [near_pair(random.Random(5))])
+    signals = bench.run("signals", {}, {"documents": [base]})
+    quality = {"keeper_order": ["quality"], "quality_signal": "num_charakters"}
+    with pytest.raises(SpecError, match="num_characters"):
+        bench.run("dedup_minhash", quality, {"documents": [base], "signals": [signals]})
+    with pytest.raises(SpecError, match="both or neither"):
+        bench.run("dedup_minhash", quality, {"documents": [base]})
+    with pytest.raises(SpecError, match="both or neither"):
+        bench.run("dedup_minhash", {}, {"documents": [base], "signals": [signals]})
+    for wrong in ({"keeper_order": ["quality"]}, {"keeper_order": ["length"]}, {"quality_signal": "num_characters"}):
+        with pytest.raises(SpecError, match="keeper_order"):
+            bench.run("dedup_minhash", wrong, {"documents": [base]})
