@@ -13,6 +13,8 @@ CATALOG: dict[str, str] = {
     "ingest": "stages.ingest.stage:Ingest",
     "clean": "stages.clean.stage:Clean",
     "signals": "stages.signals.stage:Signals",
+    "train_classifier": "stages.classify.train_stage:TrainClassifier",
+    "classify": "stages.classify.classify_stage:Classify",
     "filter": "stages.filter.stage:Filter",
     "dedup_exact": "stages.dedup.exact_stage:DedupExact",
     "dedup_minhash": "stages.dedup.minhash_stage:DedupMinHash",

@@ -1,8 +1,8 @@
 """The filter node: rules over stored signals decide which documents of a view stay.
 
-Stands after ``signals``. Reads signals and labels, never text, so a changed limit reruns in seconds. The maths is in
-:mod:`stages.filter.judge`; presets are data, in ``conf/rules``. PanGu-alpha chose its rules by source in the same way
-(Zeng et al. 2021, table 3); here the domain of the source chooses.
+Stands after ``signals`` and, with a model-based rule, ``classify``. Reads signals and labels, never text, so a changed
+limit reruns in seconds. The maths is in :mod:`stages.filter.judge`; presets are data, in ``conf/rules``. PanGu-alpha
+chose its rules by source in the same way (Zeng et al. 2021, table 3); here the domain of the source chooses.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_specs.errors import DataError
+from data_specs.errors import DataError, SpecError
 from data_specs.ledger import DROPPED, IN, KEPT
 from data_specs.view import ViewShard
 from stages.base import VIEW, Port, Stage, StageContext, Unit, UnitOutput, UnitResult, Work
 from stages.filter.judge import judge, tally, to_decisions
-from stages.filter.rules import ANY_DOMAIN, Rule, check_signals, needed_signals
+from stages.filter.rules import ANY_DOMAIN, Rule, RuleSets, check_signals, needed_signals
 
 #: The ledger's character accounts come from this signal.
 _CHARACTERS = "num_characters"
@@ -37,21 +38,28 @@ class FilterConfig:
 
 
 class Filter(Stage[FilterConfig]):
-    """View of documents and their signals -> decisions with the first failing rule as the drop reason."""
+    """View of documents and their signals (scores included) -> decisions, the first failing rule as the drop reason."""
 
     version = 1
     config_type = FilterConfig
-    inputs = {"documents": VIEW, "signals": Port("signals")}
+    inputs = {"documents": VIEW, "signals": Port("signals", many=True)}
     output = "decisions"
     counts = {"documents": "document"}
 
     def run(self, ctx: StageContext) -> Mapping[str, Any]:
-        signals = ctx.input("signals")
-        check_signals(self.config.rules, signals.facts["signals"])
+        signals = ctx.inputs["signals"]
+        columns = place_columns([artifact.facts["signals"] for artifact in signals], self.config.rules)
         units = [
             Unit(
                 key=shard.key,
-                payload={"shard": shard, "signals": signals.sidecar("signals", shard.key)},
+                payload={
+                    "shard": shard,
+                    "signals": [
+                        (artifact.sidecar("signals", shard.key), names)
+                        for artifact, names in zip(signals, columns, strict=True)
+                        if names
+                    ],
+                },
                 size_bytes=shard.text_bytes,
             )
             for shard in ctx.view("documents").shards()
@@ -59,16 +67,40 @@ class Filter(Stage[FilterConfig]):
         return merge_effects(self.config, ctx.run_units("filter", units, partial(make_filter, self.config)))
 
 
+def place_columns(listed: Sequence[Sequence[str]], rule_sets: RuleSets) -> list[list[str]]:
+    """For each signals artifact, given what it ``listed``, the columns to read from it; the rules and the books decide.
+
+    Raises :class:`SpecError` for a signal that none has, or that two have: the edges of one port have no order.
+    """
+    known = [name for names in listed for name in names]
+    twice = sorted({name for name in known if known.count(name) > 1})
+    if twice:
+        raise SpecError(f"two inputs of `signals` bring {', '.join(twice)}; give classifiers different names")
+    check_signals(rule_sets, known)
+    if _CHARACTERS not in known:
+        raise SpecError(f"no input of `signals` brings {_CHARACTERS}; scores stand beside the node `signals`")
+    wanted = {*needed_signals(rule_sets), _CHARACTERS}
+    return [sorted(wanted & set(names)) for names in listed]
+
+
+def read_signals(parts: Sequence[tuple[Path, Sequence[str]]], num_rows: int) -> pa.Table:
+    """Columns of several sidecars of one base shard side by side, each of ``num_rows`` rows."""
+    columns = {}
+    for path, names in parts:
+        table = pq.read_table(path, columns=list(names))
+        if table.num_rows != num_rows:
+            raise DataError(f"{path}: {table.num_rows} signals for {num_rows} documents")
+        columns.update({name: table.column(name) for name in names})
+    return pa.table(columns)
+
+
 def make_filter(config: FilterConfig) -> Work:
     """The work of one base shard."""
-    columns = sorted({*needed_signals(config.rules), _CHARACTERS})
 
     def work(payload: Mapping[str, Any], out: UnitOutput) -> dict[str, Any]:
         shard: ViewShard = payload["shard"]
         labels = shard.read(["source", "domain"])
-        signals = pq.read_table(payload["signals"], columns=columns)
-        if signals.num_rows != labels.num_rows:
-            raise DataError(f"{payload['signals']}: {signals.num_rows} signals for {labels.num_rows} documents")
+        signals = read_signals(payload["signals"], labels.num_rows)
         judgements = judge(signals, labels.column("domain"), shard.mask(), config.rules)
         decisions = to_decisions(judgements, labels.num_rows)
         out.write("decisions", decisions, of=shard.key)
