@@ -66,6 +66,17 @@ def build_parser() -> argparse.ArgumentParser:
         "Print each node with its fingerprint and fate. Nothing runs, nothing is written but cached file digests.\n\n"
         "  kaitian plan pipeline=demo nodes.filter.config.rules.zh.min_characters.limit=200",
     )
+    preview = composed(
+        "preview",
+        "what changed rules would keep and drop, from stored signals",
+        "Judge the documents of the newest run of a pipeline by other rules: signals are stored, nothing is scanned.\n"
+        "Give the words of `kaitian run`; run them afterwards, and only what depends on them is done.\n\n"
+        "  kaitian preview pipeline=corpus nodes.filter.config.rules.zh.min_characters.limit=200\n"
+        "  kaitian preview pipeline=corpus rules@nodes.filter.config.rules.zh=fineweb2_zh --html preview.html",
+    )
+    preview.add_argument("--node", metavar="NODE", help="which filter, where the pipeline has several")
+    preview.add_argument("--run", metavar="RUN", help="run id (default: the newest run of the pipeline)")
+    preview.add_argument("--html", type=Path, metavar="FILE", help="write the preview as a page, too")
     rerun = composed(
         "rerun",
         "force one node and its dependants, compare with the old output",

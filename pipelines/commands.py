@@ -101,6 +101,20 @@ def run(options: argparse.Namespace) -> None:
     execute(make_console(), config, store, make_plan(config, store), options.overrides)
 
 
+def preview(options: argparse.Namespace) -> None:
+    """`kaitian preview`."""
+    from pipelines.inspect.preview import make_preview
+    from pipelines.inspect.preview_output import preview_page, print_preview
+
+    config, store = _configure(options, options.overrides)
+    console = make_console()
+    made = make_preview(config, store, node=options.node, run_id=options.run)
+    print_preview(console, made)
+    if options.html is not None:
+        options.html.write_text(preview_page(made), encoding="utf-8")
+        console.print(f"page: {options.html}", highlight=False, soft_wrap=True)
+
+
 def rerun(options: argparse.Namespace) -> None:
     """`kaitian rerun NODE`."""
     names = [word for word in options.overrides if "=" not in word]
