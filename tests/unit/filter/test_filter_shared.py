@@ -73,3 +73,23 @@ def test_standard_library_survives(shared_data: Path) -> None:
         files = [archive.extractfile(m).read() for m in archive if m.isfile() and m.name.endswith(".py")]
     texts = [data.decode("utf-8", "replace") for data in files]
     assert kept_share(texts, "code_basic")[0] >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("path", "preset", "documents"),
+    [
+        ("laws/laws-sample.tar.gz", "fineweb2_zh", 0.95),
+        ("laws/laws-sample.tar.gz", "chinese_web_text", 0.99),
+        ("zhwiki/zhwiki-2020-sample.tar.gz", "fineweb2_zh", 0.85),
+        ("zhwiki/zhwiki-2020-sample.tar.gz", "chinese_web_text", 0.9),
+        ("news/xwlb-2022-sample.tar.gz", "fineweb2_zh", 1.0),
+        ("news/xwlb-2022-sample.tar.gz", "chinese_web_text", 1.0),
+    ],
+)
+def test_chinese_survives_the_published_presets(shared_data: Path, path: str, preset: str, documents: float) -> None:
+    assert kept_share(members(shared_data / "text-zh" / path), preset)[0] >= documents
+
+
+def test_english_news_survives_fineweb(shared_data: Path) -> None:
+    texts = (shared_data / "labelled" / "neardup-articles" / "articles_1000.train").read_text("utf-8").splitlines()
+    assert kept_share(texts, "fineweb")[0] >= 0.95
