@@ -102,6 +102,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("document", metavar="DOC_ID|URL")
     explain.add_argument("--run", default="last", metavar="RUN", help="run id (default: the newest)")
+    sample = verb(
+        "sample",
+        "a page of documents to judge; its ticks train a classifier",
+        "Draw a stratified sample (source, rule, decile of a signal) of what a filter kept and dropped, as one HTML\n"
+        "page with keep and drop ticks. It saves them as JSON lines that `train_classifier` takes as labels.\n\n"
+        "  kaitian sample last:filter --count 100 --html review.html\n"
+        "  kaitian sample last:filter --decile spam_score",
+    )
+    sample.add_argument("what", metavar="WHAT", nargs="?", default="last:filter")
+    sample.add_argument("--count", type=int, default=100, metavar="N", help="documents in all (100)")
+    sample.add_argument("--decile", metavar="SIGNAL", help="stratify by the deciles of a stored signal or score, too")
+    sample.add_argument("--seed", type=int, default=0, metavar="N", help="another number draws other documents (0)")
+    sample.add_argument("--html", type=Path, default=Path("review.html"), metavar="FILE", help="the page (review.html)")
     gc = verb(
         "gc",
         "show, then remove, what nothing refers to",
@@ -119,7 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     pin.add_argument("name", metavar="NAME")
     pin.add_argument("what", metavar="WHAT")
-    for command in (show, explain, gc, pin):
+    for command in (show, explain, sample, gc, pin):
         command.add_argument("--store", type=Path, default=Path("store"), metavar="DIR", help="the store (./store)")
     demo = composed(
         "demo",

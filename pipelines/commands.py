@@ -191,6 +191,23 @@ def explain(options: argparse.Namespace) -> None:
     explain_document(make_console(), store, find_run(store, options.run), options.document)
 
 
+def sample(options: argparse.Namespace) -> None:
+    """`kaitian sample`."""
+    from pipelines.inspect.lookup import find_artifact
+    from pipelines.inspect.sample import draw_sample
+    from pipelines.inspect.sample_page import sample_page
+
+    store = Store.create(options.store)
+    artifact = find_artifact(store, options.what)
+    drawn = draw_sample(
+        store, artifact, count=options.count, seed=options.seed, decile_of=options.decile, max_characters=4000
+    )
+    title = f"{len(drawn)} documents of {options.what}, {artifact.fingerprint[:SHORT]}, seed {options.seed}"
+    file_name = f"{options.html.stem}.labels.jsonl"
+    options.html.write_text(sample_page(drawn, title, file_name), encoding="utf-8")
+    make_console().print(f"{len(drawn)} documents: {options.html}", highlight=False, soft_wrap=True)
+
+
 def gc(options: argparse.Namespace) -> None:
     """`kaitian gc`."""
     from pipelines.store.collect import find_garbage, remove_garbage
