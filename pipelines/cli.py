@@ -136,11 +136,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     pin.add_argument("name", metavar="NAME")
     pin.add_argument("what", metavar="WHAT")
+<<<<<<< HEAD
     trace = verb("trace", lineage.SUMMARY, lineage.DETAILS)
     lineage.add_options(trace)
     mixture = verb("mixture", mixtures.SUMMARY, mixtures.DETAILS)
     mixtures.add_options(mixture)
     for command in (show, explain, sample, gc, pin, trace, mixture):
+=======
+    for command in (show, explain, sample, gc, pin):
+>>>>>>> issue-c
         command.add_argument("--store", type=Path, default=Path("store"), metavar="DIR", help="the store (./store)")
     composed(
         "model-size",

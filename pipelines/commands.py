@@ -198,7 +198,11 @@ def sample(options: argparse.Namespace) -> None:
     from pipelines.inspect.sample import draw_sample
     from pipelines.inspect.sample_page import sample_page
 
+<<<<<<< HEAD
     store = Store.existing(options.store)
+=======
+    store = Store.create(options.store)
+>>>>>>> issue-c
     artifact = find_artifact(store, options.what)
     drawn = draw_sample(
         store, artifact, count=options.count, seed=options.seed, decile_of=options.decile, max_characters=4000
@@ -209,6 +213,7 @@ def sample(options: argparse.Namespace) -> None:
     make_console().print(f"{len(drawn)} documents: {options.html}", highlight=False, soft_wrap=True)
 
 
+<<<<<<< HEAD
 def trace(options: argparse.Namespace) -> None:
     """`kaitian trace`."""
     from pipelines.lineage.command import trace as run_trace
@@ -223,6 +228,8 @@ def mixture(options: argparse.Namespace) -> None:
     show_mixture(options)
 
 
+=======
+>>>>>>> issue-c
 def gc(options: argparse.Namespace) -> None:
     """`kaitian gc`."""
     from pipelines.store.collect import find_garbage, remove_garbage

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from pipelines.report.html import Html, el, join
-from pipelines.report.sections import data, dedup, mixture, overview, provenance, samples, time, training
+from pipelines.report.sections import classifiers, data, dedup, mixture, overview, provenance, samples, time, training
 from pipelines.report.style import CSS
 from pipelines.report.summary import RunSummary
 
@@ -21,6 +21,7 @@ def build_page(run: RunSummary) -> str:
         ("funnel", "Funnel", data.funnel(run)),
         ("reasons", "Reasons", data.reasons(run)),
         ("dedup", "Duplicates", dedup.dedup(run)),
+        ("classifiers", "Classifiers", classifiers.classifiers(run)),
         ("mixture", "Mixture", mixture.mixture(run)),
         ("training", "Training", training.training(run)),
         ("experts", "Experts", training.experts(run)),
