@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_specs.errors import KaitianError
 from pipelines.lineage import command as lineage
-from pipelines.preview import command as mixtures
+from pipelines.mixture import command as mixtures
 
 _DESCRIPTION = """\
 Kaitian (开天) turns raw text dumps into a trained sparse language model. One composition describes the whole line;
@@ -114,9 +114,9 @@ def build_parser() -> argparse.ArgumentParser:
     pin.add_argument("what", metavar="WHAT")
     trace = verb("trace", lineage.SUMMARY, lineage.DETAILS)
     lineage.add_options(trace)
-    preview = verb("preview", mixtures.SUMMARY, mixtures.DETAILS)
-    mixtures.add_options(preview)
-    for command in (show, explain, gc, pin, trace, preview):
+    mixture = verb("mixture", mixtures.SUMMARY, mixtures.DETAILS)
+    mixtures.add_options(mixture)
+    for command in (show, explain, gc, pin, trace, mixture):
         command.add_argument("--store", type=Path, default=Path("store"), metavar="DIR", help="the store (./store)")
     demo = composed(
         "demo",
@@ -148,7 +148,8 @@ def check_one_place() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry of the console script; returns the exit status."""
-    options = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = build_parser().parse_args(mixtures.redirect(words))
     try:
         check_one_place()
         from pipelines import commands

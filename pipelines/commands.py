@@ -184,11 +184,11 @@ def trace(options: argparse.Namespace) -> None:
     run_trace(options)
 
 
-def preview(options: argparse.Namespace) -> None:
-    """`kaitian preview`."""
-    from pipelines.preview.command import preview as run_preview
+def mixture(options: argparse.Namespace) -> None:
+    """`kaitian mixture`, `kaitian preview mixture=...`."""
+    from pipelines.mixture.command import show_mixture
 
-    run_preview(options)
+    show_mixture(options)
 
 
 def gc(options: argparse.Namespace) -> None:

@@ -1,8 +1,9 @@
-"""`kaitian preview` on the command line."""
+"""`kaitian mixture`, also called by `kaitian preview mixture=NAME`, on the command line."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ Without a mixture the plan of a run is shown.
   kaitian preview mixture=my/own.yaml
   kaitian preview mixture=pangu_sigma --pools last:pack                  as much as one epoch allows
   kaitian preview mixture=pangu_sigma --pools last:pack --max-epochs 4 --batch-rows 64
-  kaitian preview --of last                                              the plan that a run trains by"""
+  kaitian mixture --of last                                              the plan that a run trains by"""
 _KEYS = ("mixture", "scale")
 
 
@@ -41,37 +42,44 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-epochs", metavar="E", help="repetition cap of every pool")
 
 
-def preview(options: argparse.Namespace) -> None:
+def redirect(words: Sequence[str]) -> list[str]:
+    """`preview mixture=...` is this verb: a preview of a mixture, whatever else can be previewed."""
+    if words[:1] and words[0] == "preview" and any(word.startswith("mixture=") for word in words):
+        return ["mixture", *words[1:]]
+    return list(words)
+
+
+def show_mixture(options: argparse.Namespace) -> None:
     """Check what was asked for and print it."""
     from data_specs.mixture import exact, table
     from pipelines.commands import make_console
     from pipelines.inspect.lookup import find_artifact
     from pipelines.lineage.ancestry import open_ancestry
     from pipelines.lineage.forward import horizon
-    from pipelines.preview.plan_table import plan_of_mixture
+    from pipelines.mixture.plan_table import plan_of_mixture
     from pipelines.store.store import Store
 
-    values = _pairs(options.words, _KEYS, "preview")
+    values = _pairs(options.words, _KEYS, "mixture")
     console = make_console()
     try:
         scale = exact(values["scale"]) if "scale" in values else None
         max_epochs = exact(options.max_epochs) if options.max_epochs is not None else None
     except (ValueError, ZeroDivisionError) as error:
-        raise SpecError(f"preview: scale and --max-epochs are numbers like 2, 0.001 or 1/1000: {error}") from None
+        raise SpecError(f"mixture: scale and --max-epochs are numbers like 2, 0.001 or 1/1000: {error}") from None
     if any(number is not None and number <= 0 for number in (scale, max_epochs)) or options.batch_rows < 1:
-        raise SpecError("preview: scale, --max-epochs and --batch-rows must be above 0")
+        raise SpecError("mixture: scale, --max-epochs and --batch-rows must be above 0")
     if "mixture" not in values:
         if options.of is None or options.pools is not None or scale is not None:
-            raise SpecError("preview: give mixture=NAME, or --of RUN for the plan of a run")
+            raise SpecError("mixture: give mixture=NAME, or --of RUN for the plan of a run")
         ancestry = open_ancestry(Store.create(options.store), options.of)
         _print_plan(console, ancestry.plan, horizon(ancestry, options.steps), f"plan of {options.of}")
         return
     if options.of is not None or options.steps is not None:
-        raise SpecError("preview: --of and --steps show the plan of a run; leave them out beside mixture=NAME")
+        raise SpecError("mixture: --of and --steps show the plan of a run; leave them out beside mixture=NAME")
     mixture = _mixture(values["mixture"])
     if options.pools is None:
         if options.names or max_epochs is not None:
-            raise SpecError("preview: --as and --max-epochs are about pools; give --pools too")
+            raise SpecError("mixture: --as and --max-epochs are about pools; give --pools too")
         console.print(f"{mixture.reference}\n", highlight=False, markup=False)
         console.print(table(mixture, 1 if scale is None else scale), highlight=False, markup=False, soft_wrap=True)
         return
@@ -123,7 +131,7 @@ def _print_plan(console: Console, plan: Plan, num_steps: int, title: str) -> Non
     from rich.markup import escape
     from rich.table import Table
 
-    from pipelines.preview.plan_table import plan_rows
+    from pipelines.mixture.plan_table import plan_rows
 
     console.print(
         f"{escape(title)}: {num_steps:,} steps of {plan.global_batch_rows} rows of {plan.context_length} tokens, "

@@ -1,4 +1,4 @@
-"""`kaitian preview`: a mixture's table, and what it would take of pools, to the integer."""
+"""`kaitian preview mixture=...`: a mixture's table, and what it would take of pools, to the integer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_specs.errors import SpecError
 from data_specs.mixture import Mixture, MixtureComponent, MixturePhase, load_mixture, solve
 from data_specs.plan import Plan, PlanComponent, PlanStage
 from pipelines import cli
-from pipelines.preview.plan_table import fit_scale, plan_of_mixture, plan_rows, used_up_after
+from pipelines.mixture.plan_table import fit_scale, plan_of_mixture, plan_rows, used_up_after
 from pipelines.store.store import Store
 
 
@@ -125,7 +125,7 @@ def test_the_command_prints_published_tables(capsys: pytest.CaptureFixture[str],
         ([], "give mixture=NAME"),
         ([f"mixture={tmp_path}/none.yaml"], "no such file"),
     ):
-        assert cli.main(["preview", *wrong, "--store", str(tmp_path)]) == 1
+        assert cli.main(["mixture", *wrong, "--store", str(tmp_path)]) == 1
         assert message in capsys.readouterr().err
 
 

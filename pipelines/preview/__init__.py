@@ -1,1 +1,0 @@
-"""`kaitian preview`: what a mixture or a plan takes of every component, before anything runs."""
