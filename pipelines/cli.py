@@ -141,10 +141,14 @@ def build_parser() -> argparse.ArgumentParser:
     lineage.add_options(trace)
     mixture = verb("mixture", mixtures.SUMMARY, mixtures.DETAILS)
     mixtures.add_options(mixture)
+<<<<<<< HEAD
     for command in (show, explain, sample, gc, pin, trace, mixture):
 =======
     for command in (show, explain, sample, gc, pin):
 >>>>>>> issue-c
+=======
+    for command in (show, explain, gc, pin, trace, mixture):
+>>>>>>> issue-e
         command.add_argument("--store", type=Path, default=Path("store"), metavar="DIR", help="the store (./store)")
     composed(
         "model-size",
@@ -184,7 +188,8 @@ def check_one_place() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry of the console script; returns the exit status."""
-    options = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = build_parser().parse_args(mixtures.redirect(words))
     try:
         check_one_place()
         from pipelines import commands

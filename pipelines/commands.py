@@ -222,8 +222,13 @@ def trace(options: argparse.Namespace) -> None:
 
 
 def mixture(options: argparse.Namespace) -> None:
+<<<<<<< HEAD
     """`kaitian mixture`."""
     from pipelines.mixture.command import mixture as show_mixture
+=======
+    """`kaitian mixture`, `kaitian preview mixture=...`."""
+    from pipelines.mixture.command import show_mixture
+>>>>>>> issue-e
 
     show_mixture(options)
 

@@ -22,6 +22,7 @@ CATALOG: dict[str, str] = {
     "split": "stages.split.stage:Split",
     "tokenizer": "stages.tokenize.tokenizer_stage:TrainTokenizer",
     "tokenize": "stages.tokenize.stage:Tokenize",
+    "import_tokenizer": "stages.tokenize.import_stage:ImportTokenizer",
     "import_tokens": "stages.interchange.import_stage:ImportTokens",
     "publish": "stages.interchange.corpus_export:Publish",
     "publish_rows": "stages.interchange.row_export:PublishRows",

@@ -127,6 +127,8 @@ def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
         raise DataError(
             f"document {segment.doc_id.hex()}: row {index['row']} of {index['base']} is {document['doc_id'].hex()}"
         )
+    if span is not None and document["text"].encode()[slice(*span)] != token:
+        span = None  # a tokenizer that changes text before it cuts it: its ids spell another text
     return TokenOrigin(row, place, token_id, token, segment, index, inside, span, document)
 
 
@@ -163,7 +165,8 @@ def _spelling(ancestry: Ancestry) -> Mapping[int, bytes] | None:
         return None
     alphabet = byte_alphabet()
     # entries that no text can reach (end of document, padding) may hold other characters
-    return {
+    pieces = {
         number: bytes(alphabet.get(character, 0) for character in token)
         for token, number in body["model"]["vocab"].items()
     }
+    return pieces | {token["id"]: token["content"].encode() for token in body.get("added_tokens") or []}

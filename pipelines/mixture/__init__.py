@@ -1,1 +1,5 @@
+<<<<<<< HEAD
 """`kaitian mixture`: what a mixture or a plan takes of every component, before anything runs."""
+=======
+"""`kaitian preview mixture=...`: what a mixture or a plan takes of every component, before anything runs."""
+>>>>>>> issue-e

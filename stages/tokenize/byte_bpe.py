@@ -97,6 +97,9 @@ def mergeable_ranks(body: dict[str, Any]) -> tuple[str, dict[bytes, int]]:
         raise DataError("the text is changed before it is cut (prefix space, normalizer), or cut by a plain string")
     if model.get("dropout") or model.get("ignore_merges") or model.get("byte_fallback") or model.get("unk_token"):
         raise DataError("the model uses dropout, ignore_merges, byte_fallback or an unknown token")
+    plain = [token["content"] for token in body.get("added_tokens") or [] if not token.get("special")]
+    if plain:
+        raise DataError(f"added tokens such as {plain[0]!r} are cut out of the text before it is split")
     alphabet, vocab = byte_alphabet(), model["vocab"]
     order = list(alphabet)
     for merge in model["merges"]:

@@ -18,6 +18,7 @@ import xxhash
 
 from data_specs.source import DigestCache, Source, SourceCard, open_source
 from data_specs.token_store import index_bytes
+from stages.tokenize.byte_bpe import byte_alphabet
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -130,8 +131,9 @@ def write_corpus(folder: Path) -> dict[str, Source]:
     return {card.name: open_source(card, folder, cache) for card in cards}
 
 
-def write_tokens(folder: Path) -> Source:
-    """A foreign token set in the Megatron layout: every third document lacks its end (id 0)."""
+def write_foreign(folder: Path) -> dict[str, Source]:
+    """A foreign tokenizer of bytes alone, and a token set in the Megatron layout: every third document lacks its end
+    (id 0)."""
     folder.mkdir(parents=True)
     lengths = [3 + n % 5 for n in range(40)]
     ids = [2 + xxhash.xxh3_64_intdigest(f"token/{place}".encode()) % 500 for place in range(sum(lengths))]
@@ -140,7 +142,18 @@ def write_tokens(folder: Path) -> Source:
             ids[end - 1] = 0
     (folder / "set.bin").write_bytes(np.array(ids, "<i4").tobytes())
     (folder / "set.idx").write_bytes(index_bytes(lengths, "int32"))
-    return open_source(_card("golden_tokens", "en", "files", "set.*"), folder, DigestCache(folder / "digests.json"))
+    added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    body = {
+        "version": "1.0",
+        "added_tokens": [{"id": 256, "content": "<end>", **added}],
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "vocab": byte_alphabet(), "merges": []},
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(body), "utf-8")
+    cache = DigestCache(folder / "digests.json")
+    cards = _card("golden_tokens", "en", "files", "set.*"), _card("golden_tokenizer", "en", "files", "tokenizer.json")
+    return {card.name: open_source(card, folder, cache) for card in cards}
 
 
 def _card(name: str, domain: str, form: str, path: str, fields: dict[str, str] | None = None) -> SourceCard:

@@ -13,7 +13,7 @@ from typing import Any
 
 from data_specs.fingerprint import fingerprint
 from data_specs.manifest import Artifact
-from tests.golden.corpus import write_corpus, write_tokens
+from tests.golden.corpus import write_corpus, write_foreign
 from tests.stage_harness import Bench
 
 
@@ -61,6 +61,7 @@ LINE = (
         {"sources": ("golden_tokens",), "tokenizer": ("tokenizer",)},
         {"validation_ratio": 0.25},
     ),
+    Node("import_tokenizer", {"source": ("golden_tokenizer",)}),
     Node("publish", {"documents": _VIEW, "split": ("split",)}, {"format": "jsonl"}),
     Node("publish_tokens", {"tokens": ("tokenize",)}, {"formats": ["megatron", "npy", "parquet"]}),
     Node("publish_rows", {"pools": ("pack",), "plan": ("mix",)}, {"num_steps": 5, "steps_per_file": 2}),
@@ -70,7 +71,7 @@ LINE = (
 def run_line(folder: Path) -> dict[str, str]:
     """Run every node below ``folder``; returns stage -> golden digest."""
     bench = Bench(folder / "artifacts")
-    made: dict[str, Any] = {**write_corpus(folder / "corpus"), "golden_tokens": write_tokens(folder / "foreign")}
+    made: dict[str, Any] = {**write_corpus(folder / "corpus"), **write_foreign(folder / "foreign")}
     digests = {}
     for node in LINE:
         inputs = {port: [made[name] for name in names] for port, names in node.inputs.items()}

@@ -235,7 +235,7 @@ def test_the_command_prints_both_directions(line: Line, capsys: pytest.CaptureFi
     store = ["--store", str(line.root / "store")]
     assert cli.main(["trace", "--step", "1", *store]) == 0
     assert "step 1 (seen)" in capsys.readouterr().out
-    assert cli.main(["preview", "--of", "last", *store]) == 0
+    assert cli.main(["mixture", "--of", "last", *store]) == 0
     assert "used up after step" in capsys.readouterr().out
     assert cli.main(["trace", "--step", str(NUM_TRAINED + 1), "--row", "0", "--token", "0", *store]) == 0
     shown = capsys.readouterr().out

@@ -1,4 +1,8 @@
+<<<<<<< HEAD:tests/unit/pipelines/test_preview.py
 """`kaitian preview` on a real small run: the numbers are those that a run with the changed rules then gives."""
+=======
+"""`kaitian preview mixture=...`: a mixture's table, and what it would take of pools, to the integer."""
+>>>>>>> issue-e:tests/unit/pipelines/test_mixture_verb.py
 
 from __future__ import annotations
 
@@ -11,12 +15,19 @@ import pytest
 from rich.console import Console
 
 from data_specs.errors import SpecError
+<<<<<<< HEAD:tests/unit/pipelines/test_preview.py
 from pipelines.execution.context import LocalContext
 from pipelines.inspect.preview import make_preview
 from pipelines.inspect.preview_output import preview_page, print_preview
 from pipelines.planner import make_plan
 from pipelines.runner import Run
 from pipelines.spec import RunConfig
+=======
+from data_specs.mixture import Mixture, MixtureComponent, MixturePhase, load_mixture, solve
+from data_specs.plan import Plan, PlanComponent, PlanStage
+from pipelines import cli
+from pipelines.mixture.plan_table import fit_scale, plan_of_mixture, plan_rows, used_up_after
+>>>>>>> issue-e:tests/unit/pipelines/test_mixture_verb.py
 from pipelines.store.store import Store
 from tests.toys.runs import run_plan
 
@@ -119,6 +130,7 @@ def test_nothing_changed_says_so(folder: Path):
     assert amounts.documents_before == amounts.documents_after
 
 
+<<<<<<< HEAD:tests/unit/pipelines/test_preview.py
 def test_what_cannot_be_previewed_is_said(folder: Path):
     store = Store.create(folder / "store")
     with pytest.raises(SpecError, match=r"'filtre' is no filter node.*Did you mean 'filter'"):
@@ -130,3 +142,37 @@ def test_what_cannot_be_previewed_is_said(folder: Path):
     rules = {"zh": {"r": {"signal": "spam_score", "drop_if": ">", "limit": 1}}}
     with pytest.raises(SpecError, match="unknown signal 'spam_score'"):
         make_preview(config(folder, rules), store)
+=======
+def test_the_command_prints_published_tables(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert cli.main(["preview", "mixture=pangu_alpha_200b", "scale=1/1000"]) == 0
+    shown = capsys.readouterr().out
+    assert "Table 4" in shown
+    assert "252,300,000 tokens" in shown
+    for wrong, message in (
+        (["mixture=pangu_sigm"], "Did you mean 'pangu_sigma'"),
+        (["mixture=pangu_sigma", "scale=often"], "numbers like"),
+        (["mixture=pangu_sigma", "scale=-1"], "above 0"),
+        (["mixtur=pangu_sigma"], "Did you mean 'mixture'"),
+        (["mixture=pangu_sigma", "--max-epochs", "2"], "give --pools"),
+        ([], "give mixture=NAME"),
+        ([f"mixture={tmp_path}/none.yaml"], "no such file"),
+    ):
+        assert cli.main(["mixture", *wrong, "--store", str(tmp_path)]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_the_command_plans_over_pools_of_a_store(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from tests.unit.tokenize.corpus import commit
+
+    store = Store.create(tmp_path)
+    made = commit(tmp_path / "made", "pools", facts=facts(zh=500, en=500, zh_en=500, code=500))
+    folder = store.artifact_folder("pack", made.fingerprint)
+    folder.parent.mkdir(parents=True)
+    made.path.rename(folder)
+    store.pin("mine", made)
+    arguments = ["preview", "mixture=pangu_sigma", "--pools", "pin:mine", "--store", str(tmp_path)]
+    assert cli.main([*arguments, "--batch-rows", "10"]) == 0
+    shown = capsys.readouterr().out
+    assert "stage main" in shown
+    assert "25.49%" in shown  # of zh_en: 77.51 of 304.12
+>>>>>>> issue-e:tests/unit/pipelines/test_mixture_verb.py
