@@ -137,6 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
     pin.add_argument("name", metavar="NAME")
     pin.add_argument("what", metavar="WHAT")
 <<<<<<< HEAD
+<<<<<<< HEAD
     trace = verb("trace", lineage.SUMMARY, lineage.DETAILS)
     lineage.add_options(trace)
     mixture = verb("mixture", mixtures.SUMMARY, mixtures.DETAILS)
@@ -149,6 +150,20 @@ def build_parser() -> argparse.ArgumentParser:
 =======
     for command in (show, explain, gc, pin, trace, mixture):
 >>>>>>> issue-e
+=======
+    extract = verb(
+        "extract",
+        "cut the model of one domain out of a trained one",
+        "Write everything shared and the domain's own experts into a new folder; its logits on that domain's text are\n"
+        "those of the whole model to the bit. CHECKPOINT and ROUTING are named as in `kaitian show`.\n\n"
+        "  kaitian extract last:pretrain last:routing zh --out zh_model",
+    )
+    extract.add_argument("checkpoint", metavar="CHECKPOINT")
+    extract.add_argument("routing", metavar="ROUTING")
+    extract.add_argument("domain", metavar="DOMAIN")
+    extract.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    for command in (show, explain, gc, pin, extract):
+>>>>>>> issue-f
         command.add_argument("--store", type=Path, default=Path("store"), metavar="DIR", help="the store (./store)")
     composed(
         "model-size",

@@ -268,5 +268,20 @@ def pin(options: argparse.Namespace) -> None:
 
 
 def model_size(options: argparse.Namespace) -> None:
-    """What a model costs."""
+    """`kaitian model-size`."""
     print_model_size(options.overrides, options.config_dir, make_console())
+
+
+def extract(options: argparse.Namespace) -> None:
+    """`kaitian extract`."""
+    from pipelines.inspect.lookup import find_artifact
+    from stages.pretrain.extract import extract_domain  # torch
+
+    store = Store.create(options.store)
+    checkpoint, routing = find_artifact(store, options.checkpoint), find_artifact(store, options.routing)
+    card = extract_domain(checkpoint, routing, options.domain, options.out)
+    make_console().print(
+        f"{options.out}: domain {options.domain}, {card['num_parameters']:,} of "
+        f"{card['extracted_from']['num_parameters']:,} parameters",
+        highlight=False,
+    )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from stages.model.dispatch import DispatchPlan
-from stages.model.exchange import Exchange
+from stages.model.exchange import Exchange, ExchangePlan, exchange_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,21 @@ class MicroBatch:
     dispatch: tuple[DispatchTensors, ...]  # one for each RRE layer
 
 
-def dispatch_tensors(plans: Sequence[DispatchPlan], device: torch.device) -> tuple[DispatchTensors, ...]:
-    """Copy host plans to ``device``."""
+def dispatch_tensors(
+    plans: Sequence[DispatchPlan],
+    device: torch.device,
+    exchanges: Sequence[ExchangePlan] = (),
+    group: Any = None,
+) -> tuple[DispatchTensors, ...]:
+    """Copy host plans to ``device``; with one exchange for each layer where experts are spread over ``group``."""
 
     def move(array: np.ndarray) -> Tensor:
         return to_device(array, device)
 
+    spread = [exchange_tensors(plan, group, device) for plan in exchanges] or [None] * len(plans)
     return tuple(
-        DispatchTensors(move(plan.order_N), move(plan.inverse_N), move(plan.expert_N), move(plan.ends_E))
-        for plan in plans
+        DispatchTensors(move(plan.order_N), move(plan.inverse_N), move(plan.expert_N), move(plan.ends_E), exchange)
+        for plan, exchange in zip(plans, spread, strict=True)
     )
 
 

@@ -86,9 +86,9 @@ def exchange_tensors(plan: ExchangePlan, group: Any, device: torch.device) -> Ex
 def gather_exchange(ends_E: Tensor, group: Any) -> Exchange:
     """Exchange of rows whose counts only the devices know: gathers them, which waits for the device."""
     load_E = torch.diff(ends_E.long(), prepend=ends_E.new_zeros(1, dtype=torch.int64))
-    counts_WE = load_E.new_empty(dist.get_world_size(group), len(load_E))
-    dist.all_gather_into_tensor(counts_WE, load_E, group=group)
-    plan = plan_exchange(counts_WE.cpu().numpy(), dist.get_rank(group))
+    counts = load_E.new_empty(dist.get_world_size(group) * len(load_E))
+    dist.all_gather_into_tensor(counts, load_E, group=group)
+    plan = plan_exchange(counts.view(-1, len(load_E)).cpu().numpy(), dist.get_rank(group))
     return exchange_tensors(plan, group, ends_E.device)
 
 

@@ -1,6 +1,6 @@
 """Writing and reading one checkpoint: safetensors and JSON, nothing that could run code when it is read.
 
-Every worker holds the same weights, so the first one writes and all read.
+The first worker writes whole tensors under canonical names and all read, whatever the layout was or is.
 """
 
 from __future__ import annotations
@@ -12,33 +12,37 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from data_specs.errors import DataError
 from data_specs.fingerprint import file_digest
 from data_specs.manifest import write_json
 from stages.pretrain.job import TrainingJob
 from stages.pretrain.journal import FOLDER, Entry, Journal
+from stages.pretrain.sharded_state import ShardedState
 from stages.pretrain.state import TrainingState
 
 WEIGHTS, MOMENTS, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
 
-def save_checkpoint(job: TrainingJob, state: TrainingState, layout: dict[str, Any]) -> Entry:
-    """Write the state into a fresh folder and publish it; returns its journal entry."""
+def save_checkpoint(
+    job: TrainingJob, step: int, weights: dict[str, Tensor], moments: dict[str, Tensor], layout: dict[str, Any]
+) -> Entry:
+    """Write whole weights and optimizer state into a fresh folder and publish it; returns its journal entry."""
     journal = Journal(job.folder)
-    name = f"step-{state.step:08d}.{secrets.token_hex(4)}"
+    name = f"step-{step:08d}.{secrets.token_hex(4)}"
     folder = job.folder / FOLDER / name
     folder.mkdir(parents=True)
-    save_file({key: tensor.contiguous().cpu() for key, tensor in state.weights().items()}, folder / WEIGHTS)
-    save_file({key: tensor.contiguous().cpu() for key, tensor in state.moments().items()}, folder / MOMENTS)
+    save_file({key: tensor.contiguous().cpu() for key, tensor in weights.items()}, folder / WEIGHTS)
+    save_file({key: tensor.contiguous().cpu() for key, tensor in moments.items()}, folder / MOMENTS)
     for file in (WEIGHTS, MOMENTS):
         _sync(folder / file)
-    write_json(folder / STATE, {"step": state.step, "shape": job.shape.to_json(), "layout": layout})
+    write_json(folder / STATE, {"step": step, "shape": job.shape.to_json(), "layout": layout})
     entry = Entry(
-        step=state.step,
+        step=step,
         folder=name,
         files={file: file_digest(folder / file) for file in (WEIGHTS, MOMENTS, STATE)},
-        pinned=pinned_at(job, state.step),
+        pinned=pinned_at(job, step),
     )
     journal.publish(entry, job.config.keep_last, job.config.keep_every_steps)
     return entry
@@ -60,14 +64,13 @@ def check_pinned(job: TrainingJob, entry: Entry) -> None:
             )
 
 
-def load_checkpoint(job: TrainingJob, state: TrainingState, entry: Entry) -> None:
+def load_checkpoint(job: TrainingJob, state: TrainingState | ShardedState, entry: Entry) -> None:
     """Bring ``state`` to a published checkpoint whose files were found whole."""
     folder = Journal(job.folder).path(entry)
     body = json.loads((folder / STATE).read_text("utf-8"))
     weights, moments = load_file(folder / WEIGHTS), load_file(folder / MOMENTS)
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    wanted = {name: tuple(tensor.shape) for name, tensor in state.weights().items()}
-    if shapes != wanted:
+    if shapes != state.shapes:
         raise DataError(f"{folder / WEIGHTS}: the tensors are not those of this model")
     state.load(weights, moments, int(body["step"]))
 

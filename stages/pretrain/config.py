@@ -42,6 +42,8 @@ class PretrainConfig:
     num_threads_per_worker: int = field(
         default=1, metadata=execution()
     )  # CPU threads of torch; fixed so that sums repeat
+    shard: bool = field(default=False, metadata=execution())  # cut weights and optimizer over the workers (FSDP2)
+    expert_parallel: int = field(default=1, metadata=execution())  # workers that share one set of experts; with shard
     device: str = field(default="auto", metadata=execution())  # "auto" takes cuda where it is available
     checkpoint_every_steps: int = field(default=100, metadata=execution())  # one is also written at the end
     keep_last: int = field(default=2, metadata=execution())  # newest checkpoints that stay
@@ -72,8 +74,17 @@ class PretrainConfig:
             raise ValueError(f"weight_decay ({self.weight_decay}) must not be negative")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise ValueError(f"clip_norm ({self.clip_norm}) must be positive, or null for no clipping")
-        for name in ("num_steps", "micro_batch_rows", "num_threads_per_worker", "checkpoint_every_steps", "keep_last"):
+        for name in (
+            "num_steps",
+            "micro_batch_rows",
+            "num_threads_per_worker",
+            "expert_parallel",
+            "checkpoint_every_steps",
+            "keep_last",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        if self.expert_parallel > 1 and not self.shard:
+            raise ValueError(f"expert_parallel ({self.expert_parallel}) above 1 needs shard: true")
         if self.keep_every_steps is not None and self.keep_every_steps < 1:
             raise ValueError(f"keep_every_steps ({self.keep_every_steps}) must be at least 1, or null")

@@ -9,9 +9,10 @@ Legend: B rows, T tokens of a row, L RRE layers, E experts, G domains, V vocabul
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ import torch
 from data_specs.token_store import RowLayout, row_layout
 from stages.model.batch import MicroBatch, dispatch_tensors, to_device
 from stages.model.dispatch import DispatchPlan, forecast_load, plan_layers
+from stages.model.exchange import ExchangePlan, plan_exchange
 from stages.pretrain.job import TrainingJob
 
 #: Steps prepared ahead of the model.
@@ -33,9 +35,10 @@ class HostMicroBatch:
     layout: RowLayout
     domains_B: npt.NDArray[np.int64]
     dispatch: list[DispatchPlan]
+    exchanges: list[ExchangePlan] = field(default_factory=list)  # one per RRE layer under expert parallelism
 
-    def to(self, device: torch.device) -> MicroBatch:
-        """Tensors on ``device``."""
+    def to(self, device: torch.device, group: Any = None) -> MicroBatch:
+        """Tensors on ``device``; ``group`` are the workers that share the experts, where they do."""
         layout = self.layout
         return MicroBatch(
             tokens_BT=to_device(layout.inputs_BL, device),
@@ -44,7 +47,7 @@ class HostMicroBatch:
             positions_BT=to_device(layout.position_ids_BL, device),
             segments_BT=to_device(layout.segment_ids_BL, device),
             domains_B=to_device(self.domains_B, device),
-            dispatch=dispatch_tensors(self.dispatch, device),
+            dispatch=dispatch_tensors(self.dispatch, device, self.exchanges, group),
         )
 
     def load_LE(self) -> npt.NDArray[np.int64]:
@@ -73,18 +76,36 @@ def rows_of_rank(num_rows: int, rank: int, world_size: int) -> slice:
 def prepare_step(job: TrainingJob, step: int, rank: int, world_size: int) -> StepRows:
     """Read, cut and plan the rows of one worker for update ``step`` (counted from 1)."""
     component_B, row_B = job.plan.rows_of_step(step - 1)
-    mine = rows_of_rank(len(row_B), rank, world_size)
-    rows = job.pools.gather(component_B[mine], row_B[mine])
-    domains_B = job.domain_of_component()[component_B[mine]]
     size = job.config.micro_batch_rows
-    return StepRows(
-        step=step,
-        micro_batches=[
+
+    def micro_batches(worker: int) -> list[HostMicroBatch]:
+        part = rows_of_rank(len(row_B), worker, world_size)
+        rows = job.pools.gather(component_B[part], row_B[part])
+        domains_B = job.domain_of_component()[component_B[part]]
+        return [
             prepare_rows(job, rows[start : start + size], domains_B[start : start + size])
             for start in range(0, len(rows), size)
-        ],
+        ]
+
+    mine = micro_batches(rank)
+    spread = job.config.expert_parallel
+    if spread > 1 and job.config.model.num_rre_layers:
+        first = rank // spread * spread
+        peers = [mine if worker == rank else micro_batches(worker) for worker in range(first, first + spread)]
+        mine = [with_exchanges(parts, rank - first) for parts in zip(*peers, strict=True)]
+    return StepRows(
+        step=step,
+        micro_batches=mine,
         rows_by_component=np.bincount(component_B, minlength=len(job.plan.components)),
     )
+
+
+def with_exchanges(peers: Sequence[HostMicroBatch], worker: int) -> HostMicroBatch:
+    """The micro-batch of ``worker`` with what it sends and receives in each RRE layer. The other workers' rows are a
+    function of the step too, so no count needs to be exchanged."""
+    loads_WLE = np.stack([peer.load_LE() for peer in peers])
+    exchanges = [plan_exchange(loads_WLE[:, layer], worker) for layer in range(loads_WLE.shape[1])]
+    return replace(peers[worker], exchanges=exchanges)
 
 
 def prepare_rows(job: TrainingJob, rows: npt.NDArray[np.generic], domains_B: npt.NDArray[np.int64]) -> HostMicroBatch:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stages.model.decoder import Decoder
 from stages.pretrain.config import PretrainConfig
+from stages.pretrain.ranks import Ranks
 
 
 def is_decayed(name: str) -> bool:
@@ -38,12 +39,20 @@ def is_rre(name: str) -> bool:
     return is_expert(name) and name.startswith("routed_blocks.")
 
 
+#: Added to the norm before dividing by it, as in torch's own clipping.
+CLIP_EPSILON = 1e-6
+
+
 class TrainingState:
-    """All that a step reads and changes; what a checkpoint holds is :meth:`weights` and :meth:`moments`."""
+    """All that a step reads and changes; what a checkpoint holds is :meth:`weights` and :meth:`moments`. Every worker
+    holds it whole; :class:`stages.pretrain.sharded_state.ShardedState` cuts it."""
+
+    exchange_group = None  # no worker sends rows to another
 
     def __init__(self, model: Decoder, config: PretrainConfig, device: torch.device) -> None:
         self.master = model.to(device)
         self.names = [name for name, _ in model.named_parameters()]
+        self.shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
         self.parameters = list(model.parameters())
         self.gradient = torch.zeros(sum(p.numel() for p in self.parameters), device=device)
         self._attach_gradients()
@@ -71,6 +80,19 @@ class TrainingState:
         if self.compute is not self.master:
             with torch.no_grad():
                 torch._foreach_copy_(self._compute_parameters, self.parameters)
+
+    def sum_gradients(self, ranks: Ranks) -> None:
+        """Add up the gradients of all workers."""
+        ranks.sum_(self.gradient)
+
+    def scale_and_clip(self, num_targets: Tensor, clip_norm: float | None) -> Tensor:
+        """Turn summed gradients into those of the mean loss and limit their norm; returns the norm before the limit.
+        A batch without any counted target leaves zeros."""
+        self.gradient.mul_((1.0 / num_targets.clamp(min=1.0)).float())
+        norm = torch.linalg.vector_norm(self.gradient)
+        if clip_norm is not None:
+            self.gradient.mul_((clip_norm / (norm + CLIP_EPSILON)).clamp(max=1.0))
+        return norm
 
     def weights(self) -> dict[str, Tensor]:
         """Master weights by canonical name."""

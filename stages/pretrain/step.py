@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from stages.model.loss import row_losses
 from stages.model.router import RoutingRecord
@@ -23,10 +22,8 @@ from stages.pretrain.config import PretrainConfig
 from stages.pretrain.loader import StepRows
 from stages.pretrain.ranks import Ranks
 from stages.pretrain.schedule import learning_rate
+from stages.pretrain.sharded_state import ShardedState
 from stages.pretrain.state import TrainingState
-
-#: Added to the norm before dividing by it, as in torch's own clipping.
-_NORM_EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,9 @@ class StepResult:
     seconds: dict[str, float]  # parts of the step on this worker
 
 
-def run_step(state: TrainingState, rows: StepRows, config: PretrainConfig, ranks: Ranks, stop: bool) -> StepResult:
+def run_step(
+    state: TrainingState | ShardedState, rows: StepRows, config: PretrainConfig, ranks: Ranks, stop: bool
+) -> StepResult:
     """Make update ``rows.step``; every worker calls it with its own rows."""
     clock = _Clock()
     shape = state.master.shape
@@ -57,7 +56,7 @@ def run_step(state: TrainingState, rows: StepRows, config: PretrainConfig, ranks
     balance_L = torch.zeros(num_learned, dtype=torch.float64, device=ranks.device)
     state.begin_step()
     for host in rows.micro_batches:
-        batch = host.to(ranks.device)
+        batch = host.to(ranks.device, state.exchange_group)
         record = RoutingRecord()
         losses_B = row_losses(state.compute(batch, record), batch.targets_BT, batch.valid_BT)
         losses_B.sum().backward()
@@ -69,7 +68,7 @@ def run_step(state: TrainingState, rows: StepRows, config: PretrainConfig, ranks
             learned_LE[layer] += record.load_E[layer]
             balance_L[layer] += record.balance[layer]
     clock.lap("forward_backward")
-    ranks.sum_(state.gradient)
+    state.sum_gradients(ranks)
     # integers below 2**53 are exact in fp64, so one small message carries losses, counts, loads and the stop request
     asked = torch.tensor([float(stop)], dtype=torch.float64, device=ranks.device)
     cuts = torch.tensor([float(len(rows.micro_batches))], dtype=torch.float64, device=ranks.device)
@@ -78,7 +77,7 @@ def run_step(state: TrainingState, rows: StepRows, config: PretrainConfig, ranks
     ranks.sum_(told)
     clock.lap("all_reduce")
     num_targets = told[num_domains : 2 * num_domains].sum()
-    norm = _scale_and_clip(state.gradient, num_targets, config.clip_norm)
+    norm = state.scale_and_clip(num_targets, config.clip_norm)
     rate = learning_rate(config, rows.step)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
@@ -97,16 +96,6 @@ def run_step(state: TrainingState, rows: StepRows, config: PretrainConfig, ranks
         stop=bool(sums[6][0]),
         seconds=clock.seconds,
     )
-
-
-def _scale_and_clip(gradient: Tensor, num_targets: Tensor, clip_norm: float | None) -> Tensor:
-    """Turn summed gradients into those of the mean loss and limit their norm; returns the norm before the limit.
-    A batch without any counted target leaves zeros."""
-    gradient.mul_((1.0 / num_targets.clamp(min=1.0)).float())
-    norm = torch.linalg.vector_norm(gradient)
-    if clip_norm is not None:
-        gradient.mul_((clip_norm / (norm + _NORM_EPSILON)).clamp(max=1.0))
-    return norm
 
 
 class _Clock:

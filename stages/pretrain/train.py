@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from data_specs.errors import StageError
+from data_specs.errors import SpecError, StageError
 from stages.model.initial import build_model
 from stages.pretrain.checkpoint import check_pinned, load_checkpoint, save_checkpoint
 from stages.pretrain.config import PretrainConfig
@@ -34,6 +34,8 @@ from stages.pretrain.loader import Loader, StepRows
 from stages.pretrain.metrics import MetricsWriter
 from stages.pretrain.one_writer import one_writer
 from stages.pretrain.ranks import Ranks, fixed_numerics, join_ranks
+from stages.pretrain.sharded_state import ShardedState
+from stages.pretrain.sharding import check_layout
 from stages.pretrain.state import TrainingState
 from stages.pretrain.step import StepResult, run_step
 
@@ -55,7 +57,7 @@ def train(payload: dict[str, Any]) -> dict[str, Any]:
         _stop_requests() as stop,
         one_writer(job.folder, _WAIT_SECONDS) if ranks.rank == 0 else nullcontext(),
     ):
-        state = TrainingState(build_model(job.shape, job.config.seed), job.config, ranks.device)
+        state = _make_state(job, ranks)
         resumed_from = _resume(job, state, ranks)
         if state.step < job.config.num_steps:
             _run_steps(job, state, ranks, stop)
@@ -66,7 +68,20 @@ def train(payload: dict[str, Any]) -> dict[str, Any]:
         }
 
 
-def _resume(job: TrainingJob, state: TrainingState, ranks: Ranks) -> int:
+def _make_state(job: TrainingJob, ranks: Ranks) -> TrainingState | ShardedState:
+    """A fresh state, cut over the workers where the config asks for it and there are several."""
+    try:
+        if job.config.shard:
+            check_layout(job.shape, job.config, job.plan.global_batch_rows, ranks.world_size)
+    except ValueError as error:
+        raise SpecError(f"pretrain: {error}") from None
+    model = build_model(job.shape, job.config.seed)
+    if job.config.shard and ranks.world_size > 1:
+        return ShardedState(model, job.config, ranks)
+    return TrainingState(model, job.config, ranks.device)
+
+
+def _resume(job: TrainingJob, state: TrainingState | ShardedState, ranks: Ranks) -> int:
     """Load the checkpoint that the first worker chose; returns its step, 0 for a fresh start."""
     journal = Journal(job.folder)
     chosen = 0
@@ -84,7 +99,7 @@ def _resume(job: TrainingJob, state: TrainingState, ranks: Ranks) -> int:
     return chosen
 
 
-def _run_steps(job: TrainingJob, state: TrainingState, ranks: Ranks, stop: threading.Event) -> None:
+def _run_steps(job: TrainingJob, state: TrainingState | ShardedState, ranks: Ranks, stop: threading.Event) -> None:
     config = job.config
     loader = Loader(job, state.step + 1, config.num_steps, ranks.rank, ranks.world_size)
     metrics = MetricsWriter(job.folder, state.step) if ranks.rank == 0 else None
@@ -99,9 +114,11 @@ def _run_steps(job: TrainingJob, state: TrainingState, ranks: Ranks, stop: threa
                 metrics.write(_line(job, rows, result, forecast_LE, seconds, time.perf_counter() - began))
                 _check_load(rows.step, result.load_LE, forecast_LE)
             last = rows.step == config.num_steps or result.stop
-            if metrics is not None and (last or rows.step % config.checkpoint_every_steps == 0):
-                metrics.sync()
-                save_checkpoint(job, state, _layout(job, ranks))
+            if last or rows.step % config.checkpoint_every_steps == 0:
+                weights, moments = state.weights(), state.moments()  # shards are collected by all workers together
+                if metrics is not None:
+                    metrics.sync()
+                    save_checkpoint(job, state.step, weights, moments, _layout(job, ranks))
             if result.stop:
                 return
             began = time.perf_counter()
@@ -168,7 +185,9 @@ def _check_load(step: int, counted_LE: npt.NDArray[np.int64], forecast_LE: npt.N
 
 def _layout(job: TrainingJob, ranks: Ranks) -> dict[str, Any]:
     """What else decides the last bits of a result; recorded, never identity."""
+    sharded = {"shard": True, "expert_parallel": job.config.expert_parallel} if job.config.shard else {}
     return {
+        **sharded,
         "world_size": ranks.world_size,
         "micro_batch_rows": job.config.micro_batch_rows,
         "num_threads_per_worker": job.config.num_threads_per_worker,

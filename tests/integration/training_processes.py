@@ -19,7 +19,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _DEADLINE_SECONDS = 120.0
 
 
-def start_workers(payload: Mapping[str, Any], num_workers: int, folder: Path) -> list[subprocess.Popen[bytes]]:
+def start_workers(
+    payload: Mapping[str, Any], num_workers: int, folder: Path, module: str = "stages.pretrain.train"
+) -> list[subprocess.Popen[bytes]]:
     """What torchrun does: one process per worker, told its place by environment variables."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "payload.json"
@@ -38,7 +40,7 @@ def start_workers(payload: Mapping[str, Any], num_workers: int, folder: Path) ->
             "OMP_NUM_THREADS": str(payload["num_threads_per_worker"]),
         }
         with (folder / f"worker-{rank}.log").open("ab") as log:
-            command = [sys.executable, "-m", "stages.pretrain.train", str(path)]
+            command = [sys.executable, "-m", module, str(path)]
             workers.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=REPOSITORY))
     return workers
 

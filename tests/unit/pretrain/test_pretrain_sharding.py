@@ -1,0 +1,59 @@
+"""Layouts that are refused before anything starts, and static exchanges made from the plan alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from data_specs.errors import SpecError
+from stages.model.config import RouterConfig
+from stages.pretrain.config import PretrainConfig
+from stages.pretrain.job import open_job
+from stages.pretrain.loader import prepare_step
+from stages.pretrain.sharding import check_layout
+from stages.pretrain.train import train
+from tests.unit.model.batches import small_shape
+from tests.unit.pretrain.inputs import payload_for, training_inputs
+
+
+@pytest.mark.parametrize(
+    ("shape", "spread", "rows", "workers", "message"),
+    [
+        ({}, 2, 6, 3, r"expert_parallel \(2\) must divide the number of workers \(3\)"),
+        ({}, 4, 8, 4, r"expert_parallel \(4\) must divide the random routed experts of a layer \(6\)"),
+        ({"learned": 3}, 2, 8, 4, r"must divide the experts of the learned router of a layer \(3\)"),
+        ({}, 2, 6, 4, r"global_batch_rows \(6\) must be a multiple of the number of workers \(4\)"),
+    ],
+)
+def test_layouts_that_do_not_fit_are_refused(shape, spread, rows, workers, message):
+    learned = shape.get("learned")
+    router = RouterConfig(num_experts=learned, top_k=1, d_expert=8) if learned else None
+    config = PretrainConfig(shard=True, expert_parallel=spread)
+    with pytest.raises(ValueError, match=message):
+        check_layout(small_shape(num_learned_layers=int(bool(learned)), router=router), config, rows, workers)
+
+
+def test_spread_experts_need_shards():
+    with pytest.raises(ValueError, match=r"expert_parallel \(2\) above 1 needs shard"):
+        PretrainConfig(expert_parallel=2)
+
+
+def test_one_process_refuses_to_spread_experts_and_ignores_shards(tmp_path):
+    inputs = training_inputs(tmp_path / "inputs")
+    with pytest.raises(SpecError, match=r"pretrain: expert_parallel \(2\) must divide the number of workers \(1\)"):
+        train(payload_for(inputs, tmp_path / "spread", shard=True, expert_parallel=2))
+    assert train(payload_for(inputs, tmp_path / "run", shard=True, num_steps=1))["finished"]
+
+
+def test_workers_agree_on_every_exchange_without_talking(tmp_path):
+    inputs = training_inputs(tmp_path / "inputs", batch_rows=8)
+    job = open_job(payload_for(inputs, tmp_path / "run", shard=True, expert_parallel=2))
+    for pair in ((0, 1), (2, 3)):
+        first, second = (prepare_step(job, 1, worker, 4) for worker in pair)
+        for one, other in zip(first.micro_batches, second.micro_batches, strict=True):
+            assert len(one.exchanges) == len(other.exchanges) == 2
+            for ours, theirs, plan in zip(one.exchanges, other.exchanges, one.dispatch, strict=True):
+                assert ours.send_W[1] == theirs.receive_W[0]
+                assert ours.receive_W[1] == theirs.send_W[0]
+                assert sum(ours.send_W) == len(plan.order_N)
+                assert np.array_equal(ours.order_R[ours.inverse_R], np.arange(len(ours.order_R)))
