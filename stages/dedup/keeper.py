@@ -1,7 +1,8 @@
 """Which of several equal documents stays: the one keeper order of exact and near-duplicate removal.
 
 Order: source priority (as configured; unlisted sources come last and are equal), then the longest, then the smallest
-doc_id; near-duplicate removal may be told another order of criteria. It depends on the documents alone, so neither
+doc_id; near-duplicate removal may be told another order of criteria. Documents of an earlier corpus, which has been
+decided, come before all of these. It depends on the documents alone, so neither
 worker count nor the order of input shards can change a keeper.
 """
 
@@ -25,5 +26,5 @@ def keeper_order(labels: np.ndarray, ranks: np.ndarray, criteria: Sequence[str] 
         "characters": -labels["characters"],
         "quality": -labels["quality"],
     }
-    # lexsort is stable and takes its most important key last
-    return np.lexsort((labels["doc_id_low"], labels["doc_id_high"], *(values[name] for name in reversed(criteria))))
+    keys = [labels["doc_id_low"], labels["doc_id_high"], *(values[name] for name in reversed(criteria))]
+    return np.lexsort((*keys, -labels["earlier"]))  # lexsort is stable and takes its most important key last

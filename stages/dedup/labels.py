@@ -22,6 +22,7 @@ LABEL = np.dtype(
         ("doc_id_high", "<u8"),
         ("doc_id_low", "<u8"),
         ("characters", "<i8"),
+        ("earlier", "<i4"),  # 1 for a document of an earlier corpus, which always precedes those of this one
         ("quality", "<f8"),  # larger is better, -inf where there is none; 0 when no signal was asked for
         ("source", "<i4"),
         ("domain", "<i4"),
@@ -53,10 +54,11 @@ def words_to_binary(high: np.ndarray, low: np.ndarray) -> pa.Array:
 def make_labels(
     table: pa.Table, inside: np.ndarray, sources: Sequence[str], domains: Sequence[str], where: Path
 ) -> np.ndarray:
-    """Labels of the rows of one batch (columns doc_id, source, domain, text)."""
+    """Labels of the rows of one batch (columns doc_id, source, domain, and text for the number of characters)."""
     labels = np.zeros(table.num_rows, dtype=LABEL)
     labels["doc_id_high"], labels["doc_id_low"] = doc_id_words(table.column("doc_id"))
-    labels["characters"] = pc.utf8_length(table.column("text")).to_numpy()
+    if "text" in table.column_names:
+        labels["characters"] = pc.utf8_length(table.column("text")).to_numpy()
     for name, known in (("source", sources), ("domain", domains)):
         index = pc.index_in(table.column(name), value_set=pa.array(known, pa.string())).fill_null(-1).to_numpy()
         if (index[inside] < 0).any():

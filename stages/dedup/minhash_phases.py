@@ -70,6 +70,44 @@ def sign_shard(chain: Chain, payload: ShardPayload, out: UnitOutput) -> dict[str
     }
 
 
+def recall_shard(chain: Chain, payload: ShardPayload, out: UnitOutput) -> dict[str, int]:
+    """Labels and band entries of one base shard of an earlier corpus, from its signatures; its text is not read."""
+    view, shard = chain.view, payload.shard
+    inside = shard.mask()
+    table = shard.read(["doc_id", "source", "domain"])
+    labels = make_labels(table, inside, view.sources, view.domains, shard.path)
+    labels["earlier"] = 1
+    Labels.write(out.scratch(f"labels/{payload.index:05d}.npy"), [labels])
+    start = 0
+    path = chain.signatures[payload.index]
+    with (
+        PartitionWriter(out.scratch(f"bands/{payload.index:05d}.bin"), BAND_ENTRY, chain.num_key_ranges) as writer,
+        pq.ParquetFile(path) as handle,
+    ):
+        for batch in handle.iter_batches(batch_size=_SLICE_ROWS, columns=["signature"]):
+            column = batch.column(0)
+            part = inside[start : start + len(column)]
+            if column.is_null().to_numpy(zero_copy_only=False)[part].any():
+                raise DataError(f"{path}: a document that stayed has no signature")
+            signatures = _signatures(column, chain.config.num_permutations)
+            keys = band_keys(signatures, part, chain.num_bands, chain.rows_per_band)[part]
+            entries = np.empty(keys.shape, dtype=BAND_ENTRY)
+            entries["key"] = keys
+            entries["number"] = (view.starts[payload.index] + start + np.flatnonzero(part))[:, None]
+            writer.append(range_partition(keys.ravel(), chain.num_key_ranges), entries.ravel())
+            start += len(column)
+    if start != shard.rows:
+        raise DataError(f"{path}: {start} signatures for a base shard of {shard.rows} documents")
+    return {"num_documents": int(inside.sum())}
+
+
+def _signatures(column: pa.Array, num_permutations: int) -> np.ndarray:
+    """Signatures uint32 [N, P] of a sidecar column; null rows hold anything."""
+    width = 4 * num_permutations
+    content = np.frombuffer(column.buffers()[1], dtype=np.uint8)[column.offset * width :][: len(column) * width]
+    return np.ascontiguousarray(content).view("<u4").reshape(len(column), num_permutations)
+
+
 def _quality(chain: Chain, payload: ShardPayload) -> np.ndarray:
     """Quality of every row of a base shard, float64, larger is better; zeros when no signal was asked for."""
     name, path = chain.config.quality_signal, chain.signals[payload.index]
@@ -87,9 +125,13 @@ def _slices(chain: Chain, payload: ShardPayload) -> Iterator[tuple[pa.Table, np.
     for table, inside in payload.shard.batches(_COLUMNS):
         for start in range(0, table.num_rows, _SLICE_ROWS):
             part = table.slice(start, _SLICE_ROWS)
-            domains = pa.array(chain.config.code_domains, pa.string())
-            is_code = pa.compute.is_in(part.column("domain"), value_set=domains)
-            yield part, inside[start : start + _SLICE_ROWS], is_code.to_numpy()
+            yield part, inside[start : start + _SLICE_ROWS], _is_code(chain, part)
+
+
+def _is_code(chain: Chain, table: pa.Table) -> np.ndarray:
+    """Which rows are cut as code, bool."""
+    domains = pa.array(chain.config.code_domains, pa.string())
+    return np.asarray(pa.compute.is_in(table.column("domain"), value_set=domains).to_numpy())
 
 
 def _signature_table(signatures: np.ndarray, unit: np.ndarray) -> pa.Table:
@@ -112,6 +154,7 @@ def pair_buckets(chain: Chain, part: int, out: UnitOutput) -> dict[str, int]:
     candidates = PartitionWriter(out.scratch(f"candidates/{part:05d}.bin"), _NUMBER, len(chain.view.shards))
     with pairs, candidates:
         for piece in buckets.pairs():
+            piece = piece[piece["member"] >= chain.view.starts[chain.num_earlier]]  # among the earlier all is decided
             pairs.append(piece["member"] * chain.num_member_ranges // chain.view.num_rows, piece)
             numbers = np.unique(np.concatenate([piece["member"], piece["better"]]))
             shards, _ = labels.place(numbers)
@@ -130,13 +173,17 @@ def write_sets(chain: Chain, payload: ShardPayload, out: UnitOutput) -> None:
     signer = Signer(chain.config.shingles, chain.config.num_permutations, chain.config.seed)
     writer = SetWriter(out.scratch(f"sets/{payload.index:05d}.bin"))
     start = 0
-    if len(rows):
-        for table, _, is_code in _slices(chain, payload):
-            first, last = np.searchsorted(rows, [start, start + table.num_rows])
-            data, offsets = text_buffers(table.column("text"))
-            for row in rows[first:last].tolist():
-                writer.write(row, signer.shingle_set(data, offsets, row - start, bool(is_code[row - start])))
-            start += table.num_rows
+    with pq.ParquetFile(payload.shard.path) as handle:
+        for group in range(handle.num_row_groups):
+            size = handle.metadata.row_group(group).num_rows
+            first, last = np.searchsorted(rows, [start, start + size])
+            if first < last:  # a row group without candidates is not read
+                table = handle.read_row_group(group, columns=["domain", "text"])
+                is_code = _is_code(chain, table)
+                data, offsets = text_buffers(table.column("text"))
+                for row in rows[first:last].tolist():
+                    writer.write(row, signer.shingle_set(data, offsets, row - start, bool(is_code[row - start])))
+            start += size
     writer.close()
 
 

@@ -15,12 +15,17 @@ decide   base shard   decisions, clusters, books                                
 
 Only the walk sees the whole corpus, and of it just the edges. Nothing is deleted that was not compared with a document
 that stays (Broder 1997 for shingles and resemblance; Leskovec et al., Mining of Massive Datasets, chapter 3, for
-bands). Output ports beside the decisions: ``clusters`` (sidecar), ``signatures`` (sidecar), ``pairs`` (edges).
+bands). With the port ``earlier`` (the artifacts of this stage for earlier corpora) the documents are also held against
+those that stayed there: their signatures are taken from the artifact (phase ``recall``) and only row groups with
+candidates are read; an earlier document is always the keeper and never decided again. A cluster is named by its
+smallest doc_id, earlier documents included.
+
+Output ports beside the decisions: ``clusters`` (sidecar), ``signatures`` (sidecar), ``pairs`` (edges).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,8 +33,10 @@ from typing import Any
 
 from data_specs.config import execution
 from data_specs.errors import SpecError, StageError, nearest
+from data_specs.view import ViewShard
 from stages.base import VIEW, Port, Stage, StageContext, Work
 from stages.dedup.criteria import CRITERIA, DEFAULT_CRITERIA
+from stages.dedup.earlier import check_apart, check_earlier, signature_path
 from stages.dedup.shingles import SHINGLE_SCHEME, SIGNATURE_SCHEME, UNITS, ShingleLengths
 from stages.dedup.view_input import ViewInput, partition_units
 
@@ -131,6 +138,8 @@ class Chain:
     view: ViewInput
     config: DedupMinHashConfig
     ranks: tuple[int, ...]
+    num_earlier: int  # base shards of earlier corpora; they come first
+    signatures: tuple[Path, ...]  # sidecars of these
     signals: tuple[Path | None, ...]  # per base shard; None where no quality was asked for
     num_bands: int
     rows_per_band: int
@@ -151,7 +160,11 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
 
     version = 1
     config_type = DedupMinHashConfig
-    inputs: Mapping[str, Port] = {"documents": VIEW, "signals": Port("signals", optional=True)}
+    inputs: Mapping[str, Port] = {
+        "documents": VIEW,
+        "signals": Port("signals", optional=True),
+        "earlier": Port("decisions", many=True, optional=True),
+    }
     output = "decisions"
     counts: Mapping[str, str] = {"documents": "document"}
     libraries = ("datasketch",)
@@ -160,7 +173,8 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
         """Facts: see :meth:`_facts`. Raises :class:`StageError` when a source would be wiped out."""
         chain = self._chain(ctx)
         view = chain.view
-        signed = ctx.run_units("sign", view.units(), partial(_make, "sign_shard", chain))
+        recalled = ctx.run_units("recall", view.units(0, chain.num_earlier), partial(_make, "recall_shard", chain))
+        signed = ctx.run_units("sign", view.units(chain.num_earlier), partial(_make, "sign_shard", chain))
         traffic = 16 * view.num_rows * chain.num_bands
         buckets = ctx.run_units(
             "bucket", partition_units(chain.num_key_ranges, traffic), partial(_make, "pair_buckets", chain)
@@ -172,12 +186,20 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
         (walked,) = ctx.run_units("walk", partition_units(1, 0), partial(_make, "walk_edges", chain))
         documents = _add_up(result.value["documents"] for result in signed)
         self._check_removals(documents, walked.value)
-        ctx.run_units("decide", view.units(), partial(_make, "decide", chain))
-        return self._facts(chain, signed, buckets, compared, walked.value)
+        ctx.run_units("decide", view.units(chain.num_earlier), partial(_make, "decide", chain))
+        facts = self._facts(chain, signed, buckets, compared, walked.value)
+        if recalled:
+            facts["num_earlier_documents"] = sum(result.value["num_documents"] for result in recalled)
+        return facts
 
     def _chain(self, ctx: StageContext) -> Chain:
-        view = ViewInput.read(ctx.view("documents").shards(), ctx.inputs["documents"])
         num_bands, rows_per_band = self._bands()
+        shards = ctx.view("documents").shards()
+        earlier = ctx.inputs.get("earlier", ())
+        check_earlier(earlier, self._scheme(num_bands, rows_per_band))
+        old = ctx.view("earlier").shards() if earlier else []
+        check_apart(old, shards)
+        view = ViewInput.read([*old, *shards], [*earlier, *ctx.inputs["documents"]])
         key_ranges = view.num_partitions(max(1, _ENTRIES_PER_PARTITION // num_bands))
         member_ranges = view.num_partitions(_MEMBERS_PER_PARTITION)
 
@@ -189,7 +211,9 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
             view=view,
             config=self.config,
             ranks=tuple(view.ranks(self.config.source_priority)),
-            signals=self._signals(ctx, view),
+            num_earlier=len(old),
+            signatures=tuple(signature_path(earlier, shard.key) for shard in old),
+            signals=(None,) * len(old) + self._signals(ctx, shards),
             num_bands=num_bands,
             rows_per_band=rows_per_band,
             num_key_ranges=key_ranges,
@@ -204,18 +228,18 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
             clusters=ctx.scratch("clusters.bin"),
         )
 
-    def _signals(self, ctx: StageContext, view: ViewInput) -> tuple[Path | None, ...]:
+    def _signals(self, ctx: StageContext, shards: Sequence[ViewShard]) -> tuple[Path | None, ...]:
         """Sidecar of every base shard that holds the quality signal."""
         name = self.config.quality_signal
         if (name is not None) != bool(ctx.inputs.get("signals")):
             raise SpecError(f"quality_signal ({name}) and the port signals go together: give both or neither")
         if name is None:
-            return (None,) * len(view.shards)
+            return (None,) * len(shards)
         artifact = ctx.input("signals")
         known = artifact.facts["signals"]
         if name not in known:
             raise SpecError(f"quality_signal: no signal {name!r}.{nearest(name, known)}")
-        return tuple(artifact.sidecar("signals", shard.key) for shard in view.shards)
+        return tuple(artifact.sidecar("signals", shard.key) for shard in shards)
 
     def _bands(self) -> tuple[int, int]:
         config = self.config
@@ -246,24 +270,30 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
                     f"in source_priority, or raise the limit when the source really is a copy"
                 )
 
+    def _scheme(self, num_bands: int, rows_per_band: int) -> dict[str, Any]:
+        """What signatures depend on, with the bands; a later corpus is held against it."""
+        return {
+            "signature": {
+                "scheme": SIGNATURE_SCHEME,
+                "seed": self.config.seed,
+                "num_permutations": self.config.num_permutations,
+                "num_bands": num_bands,
+                "rows_per_band": rows_per_band,
+            },
+            "shingle": {
+                "scheme": SHINGLE_SCHEME,
+                "units": list(UNITS),
+                "lengths": dict(zip(UNITS, self.config.shingles.by_unit(), strict=True)),
+            },
+        }
+
     def _facts(
         self, chain: Chain, signed: list[Any], buckets: list[Any], compared: list[Any], walked: Any
     ) -> dict[str, Any]:
         """Scheme, what was searched, what was capped, clusters by size, removals by source and keeper's source."""
         config = self.config
         return {
-            "signature": {
-                "scheme": SIGNATURE_SCHEME,
-                "seed": config.seed,
-                "num_permutations": config.num_permutations,
-                "num_bands": chain.num_bands,
-                "rows_per_band": chain.rows_per_band,
-            },
-            "shingle": {
-                "scheme": SHINGLE_SCHEME,
-                "units": list(UNITS),
-                "lengths": dict(zip(UNITS, config.shingles.by_unit(), strict=True)),
-            },
+            **self._scheme(chain.num_bands, chain.rows_per_band),
             "threshold": config.threshold,
             "num_documents_by_unit": _add_up(result.value["units"] for result in signed),
             "num_candidate_pairs": sum(result.value["num_candidates"] for result in compared),

@@ -63,11 +63,11 @@ class ViewInput:
         """Scratch file of every base shard, named by its place."""
         return [f"{folder}/{index:05d}.{suffix}" for index in range(len(self.shards))]
 
-    def units(self) -> list[Unit]:
-        """One unit per base shard."""
+    def units(self, first: int = 0, last: int | None = None) -> list[Unit]:
+        """One unit per base shard in [first, last)."""
         return [
             Unit(key=shard.key, payload=ShardPayload(index, shard), size_bytes=shard.text_bytes)
-            for index, shard in enumerate(self.shards)
+            for index, shard in list(enumerate(self.shards))[first:last]
         ]
 
 

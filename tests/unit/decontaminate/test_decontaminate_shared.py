@@ -54,11 +54,10 @@ def read(artifact: Artifact) -> list[str]:
     return [text for table in tables for text in table.column("text").to_pylist()]
 
 
-@pytest.mark.shared
-def test_planted_passages_are_found_and_clean_news_is_not(shared_data: Path, tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    digests = DigestCache(tmp_path / "digests.json")
-    opened = {name: open_source(load_card(name, []), shared_data, digests) for name in (*SETS, "finance_zh_news")}
+def planted_passages(bench: Bench, data: Path, digest_file: Path) -> tuple[list[str], int, int]:
+    """(form of every flagged document, passages planted per form, clean documents)."""
+    digests = DigestCache(digest_file)
+    opened = {name: open_source(load_card(name, []), data, digests) for name in (*SETS, "finance_zh_news")}
     sets = bench.run("ingest", {}, {"sources": [opened[name] for name in SETS]})
     news = bench.run("ingest", {}, {"sources": [opened["finance_zh_news"]]})
     rng = random.Random(7)
@@ -73,7 +72,12 @@ def test_planted_passages_are_found_and_clean_news_is_not(shared_data: Path, tmp
     base = documents(bench, [texts])
     made = bench.run("decontaminate", {}, {"documents": [base], "evaluation": [sets]})
     sources = {text.doc_id: text.source for text in texts}
-    found = [sources[doc_id] for doc_id in removed(made, base)]
+    return [sources[doc_id] for doc_id in removed(made, base)], len(passages), len(carriers)
+
+
+@pytest.mark.shared
+def test_planted_passages_are_found_and_clean_news_is_not(shared_data: Path, tmp_path: Path) -> None:
+    found, num_passages, _ = planted_passages(Bench(tmp_path), shared_data, tmp_path / "digests.json")
     for form, (least, _) in FORMS.items():
-        assert found.count(form) >= least * len(passages), form
+        assert found.count(form) >= least * num_passages, form
     assert found.count("clean") == 0
