@@ -28,7 +28,7 @@ from stages.ingest.light_markup import markdown_text, rst_text
 from stages.ingest.options import CHAPTER, FileFields, IngestConfig, PoFields
 from stages.ingest.record import RAW_HEAD_BYTES, Draft, Dropped, Failed, Outcome
 
-_TAR = re.compile(r"\.(tar|tar\.gz|tgz|tar\.zst)$", re.I)
+_TAR = re.compile(r"\.(tar|tar\.gz|tgz|tar\.zst|tar\.bz2|tbz2?)$", re.I)
 _ZIP = re.compile(r"\.zip$", re.I)
 _BLANK_LINES = re.compile(r"\n[ \t\r]*\n\s*")
 _MARKUP = {"markdown": markdown_text, "rst": rst_text}

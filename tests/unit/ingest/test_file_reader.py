@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import stat
@@ -77,13 +78,14 @@ def test_files_are_split_as_the_card_says(tmp_path: Path, split: str, texts: lis
     assert len({draft.key for draft in drafts}) == len(texts)
 
 
-@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tgz", "a.tar.zst", "a.zip"])
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tgz", "a.tar.zst", "a.tar.bz2", "a.zip"])
 def test_members_of_an_archive_are_documents(tmp_path: Path, name: str) -> None:
     members = {"pkg/one.py": b"x = 1\n", "pkg/two.py": b"y = 2\n", "pkg/empty.py": b"", "LICENSE": b"text"}
     if name.endswith(".zip"):
         data = zip_file(members)
     else:
-        pack = {"gz": gzip.compress, "tgz": gzip.compress, "zst": zstandard.ZstdCompressor().compress}
+        zstd = zstandard.ZstdCompressor().compress
+        pack = {"gz": gzip.compress, "tgz": gzip.compress, "zst": zstd, "bz2": bz2.compress}
         data = pack.get(name.rpartition(".")[2], bytes)(tar(members))
     outcomes = read(tmp_path, name, data, members=("*.py",))
     assert summary(outcomes) == ["x = 1\n", "y = 2\n", "", "not_selected"]
