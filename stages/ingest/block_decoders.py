@@ -1,4 +1,4 @@
-"""Decoders of bzip2 and lz4 for :mod:`stages.ingest.byte_stream`: both compress block by block and end at damage.
+"""Decoders of bzip2 and lz4 for :mod:`stages.ingest.byte_stream`: both compress block by block.
 
 The streams of bzip2 and the frames of lz4 can follow one another in a file, and each is a place that a reader can seek
 to. Wikipedia publishes dumps as bzip2; FastWARC writes web archives as lz4, one frame for each record.
@@ -70,7 +70,7 @@ class Bzip2Decoder:
 
 
 class Lz4Decoder:
-    """Any number of lz4 frames, unpacked by fastwarc one by one; damage ends the file.
+    """Any number of lz4 frames, unpacked by fastwarc one by one.
 
     The reader of fastwarc drops what it holds when it meets damage, so it never sees more than one frame.
     """
@@ -113,7 +113,34 @@ class Lz4Decoder:
         return b""
 
     def recover(self, prefix: bytes) -> bool:
+        """Search behind the start of the damaged frame for one that unpacks to ``prefix`` and some more."""
+        offset = self._raw_offset + 1
+        self._handle.seek(offset)
+        window = b""
+        while chunk := self._handle.read(_RAW_BYTES):
+            window += chunk
+            found = window.find(LZ4_MAGIC)
+            while found >= 0:
+                if self._is_frame(offset + found, prefix):
+                    self._raw_offset = offset + found
+                    self._handle.seek(self._raw_offset)
+                    self._frame = self.damage = None
+                    return True
+                found = window.find(LZ4_MAGIC, found + 1)
+            keep = len(LZ4_MAGIC) - 1
+            offset += max(0, len(window) - keep)
+            window = window[-keep:]
         return False
+
+    def _is_frame(self, offset: int, prefix: bytes) -> bool:
+        here = self._handle.tell()
+        self._handle.seek(offset + len(LZ4_MAGIC))
+        try:
+            return bytes(self._open_frame(_Lz4Frame(self._handle)).read(max(1, len(prefix)))).startswith(prefix)
+        except OSError:
+            return False
+        finally:
+            self._handle.seek(here)
 
     def most_remaining(self) -> int:
         return sys.maxsize

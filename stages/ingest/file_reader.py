@@ -1,4 +1,4 @@
-"""Text files as documents: one per file, line or paragraph; and archives, whose members are read without unpacking.
+"""Text files as documents: one per file, chapter, line or paragraph; and archives, read without unpacking them.
 
 Nothing is ever written to disk. A member that would land outside its folder, a link or a device is refused; so is an
 archive that gives out far more than any text does for its size.
@@ -24,12 +24,14 @@ from stages.ingest.byte_stream import ByteStream
 from stages.ingest.charset import UndecodableError, decode_file, decode_page
 from stages.ingest.extract import extract_page, too_complex
 from stages.ingest.gettext import decode_catalogue, message_pair, read_messages
-from stages.ingest.options import FileFields, IngestConfig, PoFields
+from stages.ingest.light_markup import markdown_text, rst_text
+from stages.ingest.options import CHAPTER, FileFields, IngestConfig, PoFields
 from stages.ingest.record import RAW_HEAD_BYTES, Draft, Dropped, Failed, Outcome
 
-_TAR = re.compile(r"\.(tar|tar\.gz|tgz|tar\.zst)$", re.I)
+_TAR = re.compile(r"\.(tar|tar\.gz|tgz|tar\.zst|tar\.bz2|tbz2?)$", re.I)
 _ZIP = re.compile(r"\.zip$", re.I)
 _BLANK_LINES = re.compile(r"\n[ \t\r]*\n\s*")
+_MARKUP = {"markdown": markdown_text, "rst": rst_text}
 #: Archives of tiny members are not held against their ratio.
 _FREE_BYTES = 64 << 20
 #: Extended headers of a tar member are read whole; names and times need a few hundred bytes.
@@ -72,6 +74,25 @@ def read_files(
             yield Failed(0, offset, "broken_compression", f"{name}: {stream.damage}; fetch the file again", data)
         elif data:
             yield from reader.documents(data, name, offset, None)
+
+
+def chapters(text: str, pattern: str) -> list[tuple[str | None, str]]:
+    """(title, text with the title first) of every chapter; what stands before the first is one without a title.
+
+    A page of contents becomes chapters of their titles alone, which a filter by length takes out.
+    """
+    opening = re.compile(pattern, re.I)
+    found: list[tuple[str | None, list[str]]] = [(None, [])]
+    for line in text.splitlines():
+        match = opening.fullmatch(line.strip())
+        if match is not None:
+            groups = match.groups()
+            title = (next(filter(None, groups), "") if groups else match.group()).strip()
+            found.append((title or None, [title]))
+        else:
+            found[-1][1].append(line)
+    joined = [(title, "\n".join(lines).strip("\n")) for title, lines in found]
+    return [(title, chapter) for title, chapter in joined if chapter.strip()]
 
 
 class _FileReader:
@@ -138,8 +159,15 @@ class _FileReader:
         except UndecodableError as error:
             yield self._failed("bad_encoding", f"{place}: {error}", data, offset)
             return
+        title = None
+        if self.fields.content in _MARKUP:
+            text, title = _MARKUP[self.fields.content](text)
         if self.fields.split == "none":
-            yield self._draft(place, place, offset, member, text)
+            yield self._draft(place, place, offset, member, text, title)
+            return
+        if self.fields.split == "chapters":
+            for number, (heading, chapter) in enumerate(chapters(text, self.fields.chapter or CHAPTER)):
+                yield self._draft(f"{place}#{number}", place, -1, member, chapter, heading)
             return
         pieces = text.splitlines() if self.fields.split == "lines" else _BLANK_LINES.split(text.replace("\r\n", "\n"))
         for number, piece in enumerate(pieces):

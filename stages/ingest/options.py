@@ -6,6 +6,7 @@ are identity: another value may give other documents.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from data_specs.config import parse_config
@@ -13,8 +14,13 @@ from data_specs.errors import SpecError, nearest
 from data_specs.source import SourceCard
 
 EXTRACTORS = ("resiliparse", "plain_text")
-SPLITS = ("none", "lines", "paragraphs")
-CONTENTS = ("text", "html")
+SPLITS = ("none", "lines", "paragraphs", "chapters")
+CONTENTS = ("text", "html", "markdown", "rst")
+#: A line that opens a chapter when the card gives no pattern: Chapter IV, CHAPTER 4., 第三回 ..., 卷二.
+CHAPTER = (
+    r"(?:chapter|book|part|act|canto)\s+(?:[0-9]+|[ivxlcdm]+|[a-z]+teen|one|two|three|four|five|six|seven|eight|nine|ten)"
+    r"\b.{0,80}|第[0-9零〇一二三四五六七八九十百千两]+[章回卷节節篇部折幕].{0,60}|卷[之]?[0-9一二三四五六七八九十百上中下]+.{0,40}"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +117,9 @@ class FileFields:
     """How text files and the members of archives become documents."""
 
     encoding: str | None = None  # None: UTF-8, else detected
-    split: str = "none"  # none: a file is a document; lines, paragraphs (parted by blank lines)
-    content: str = "text"  # html: the main text is extracted
+    split: str = "none"  # none: a file is a document; lines, paragraphs (parted by blank lines), chapters
+    chapter: str | None = None  # pattern of a line that opens a chapter; its first group is the title. None: CHAPTER
+    content: str = "text"  # html: the main text is extracted; markdown, rst: marks are taken out
     members: tuple[str, ...] = ("*",)  # archives: glob patterns of the member names to read; others are dropped
 
     def __post_init__(self) -> None:
@@ -123,6 +130,13 @@ class FileFields:
             raise ValueError(f"content {self.content!r} is unknown.{nearest(self.content, CONTENTS)}")
         if self.content == "html" and self.split != "none":
             raise ValueError(f"content 'html' with split {self.split!r}: a page is one document; use split 'none'")
+        if self.chapter is not None:
+            if self.split != "chapters":
+                raise ValueError(f"chapter is given and split is {self.split!r}; use split 'chapters'")
+            try:
+                re.compile(self.chapter)
+            except re.error as error:
+                raise ValueError(f"chapter {self.chapter!r} is no regular expression: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ def plain_text(wikitext: str, namespaces: Collection[str] = (), variants: Sequen
     """Text of an article. ``namespaces``: the wiki's own names, in lower case, of files and categories; ``variants``:
     which form of a word is taken, best first."""
     text = wikitext.replace("\r\n", "\n").replace(_MARK_OPEN, "").replace(_MARK_CLOSE, "")
-    text = _cut_between(text, "<!--", "-->")
+    text = cut_between(text, "<!--", "-->")
     literals: list[str] = []
     text = _put_literals_aside(text, literals)
     for name in _CUT_ELEMENTS:
@@ -101,7 +101,8 @@ def _repeat(pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str], t
     return text
 
 
-def _cut_between(text: str, start: str, end: str) -> str:
+def cut_between(text: str, start: str, end: str) -> str:
+    """``text`` without what stands between the marks, and without them; a start that is never closed stays."""
     parts, at = [], 0
     while (found := text.find(start, at)) >= 0 and (close := text.find(end, found + len(start))) >= 0:
         parts.append(text[at:found])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import stat
@@ -77,13 +78,14 @@ def test_files_are_split_as_the_card_says(tmp_path: Path, split: str, texts: lis
     assert len({draft.key for draft in drafts}) == len(texts)
 
 
-@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tgz", "a.tar.zst", "a.zip"])
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tgz", "a.tar.zst", "a.tar.bz2", "a.zip"])
 def test_members_of_an_archive_are_documents(tmp_path: Path, name: str) -> None:
     members = {"pkg/one.py": b"x = 1\n", "pkg/two.py": b"y = 2\n", "pkg/empty.py": b"", "LICENSE": b"text"}
     if name.endswith(".zip"):
         data = zip_file(members)
     else:
-        pack = {"gz": gzip.compress, "tgz": gzip.compress, "zst": zstandard.ZstdCompressor().compress}
+        zstd = zstandard.ZstdCompressor().compress
+        pack = {"gz": gzip.compress, "tgz": gzip.compress, "zst": zstd, "bz2": bz2.compress}
         data = pack.get(name.rpartition(".")[2], bytes)(tar(members))
     outcomes = read(tmp_path, name, data, members=("*.py",))
     assert summary(outcomes) == ["x = 1\n", "y = 2\n", "", "not_selected"]
@@ -181,6 +183,33 @@ def test_pages_are_extracted_where_the_card_says_so(tmp_path: Path) -> None:
     assert bad.reason == "html_too_complex"
 
 
+NOVEL = "A Novel\n\nChapter 1. The Start\none\n\nCHAPTER II\ntwo\nChapters are long.\n\n第三回 归来\n三\n"
+
+
+def test_books_are_split_into_chapters(tmp_path: Path) -> None:
+    drafts = read(tmp_path, "a.txt", NOVEL.encode(), split="chapters")
+    assert [(draft.title, draft.text) for draft in drafts] == [
+        (None, "A Novel"),
+        ("Chapter 1. The Start", "Chapter 1. The Start\none"),
+        ("CHAPTER II", "CHAPTER II\ntwo\nChapters are long."),
+        ("第三回 归来", "第三回 归来\n三"),
+    ]
+    assert len({draft.key for draft in drafts}) == 4
+
+
+def test_a_card_may_say_what_opens_a_chapter(tmp_path: Path) -> None:
+    data = "<篇名>序\n一\n<篇名>卷一\n\n二\n".encode()
+    drafts = read(tmp_path, "a.txt", data, split="chapters", chapter="<篇名>(.*)")
+    assert [(draft.title, draft.text) for draft in drafts] == [("序", "序\n一"), ("卷一", "卷一\n\n二")]
+
+
+@pytest.mark.parametrize(("content", "mark"), [("markdown", "# "), ("rst", "")])
+def test_markup_is_taken_out_where_the_card_says_so(tmp_path: Path, content: str, mark: str) -> None:
+    data = f"{mark}Head\n====\n\n**strong** words\n".encode()
+    (draft,) = read(tmp_path, "a.md", data, content=content)
+    assert (draft.title, draft.text) == ("Head", "Head\n\nstrong words")
+
+
 def test_damage_in_a_single_file_is_a_failure(tmp_path: Path) -> None:
     (outcome,) = read(tmp_path, "a.txt.gz", gzip.compress(PARAGRAPH.encode())[:-20])
     assert outcome.reason == "broken_compression"
@@ -204,6 +233,8 @@ def test_wrong_cards_are_refused() -> None:
         ({"content": "htm"}, "Did you mean 'html'"),
         ({"content": "html", "split": "lines"}, "a page is one document"),
         ({"text": "body"}, "unknown key"),
+        ({"chapter": "x"}, "use split 'chapters'"),
+        ({"split": "chapters", "chapter": "("}, "no regular expression"),
     ):
         with pytest.raises(SpecError, match=message):
             card_fields(card(**fields))

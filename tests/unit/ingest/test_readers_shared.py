@@ -204,3 +204,27 @@ def test_the_vietnamese_export_keeps_its_language(shared_data: Path) -> None:
     assert articles[1].text.startswith("Internet Society hay ISOC là một tổ chức quốc tế")
     data = path.read_bytes()
     assert all(data[draft.record_offset :].startswith(b"<page>") for draft in articles)
+
+
+@pytest.mark.parametrize(
+    ("card", "num_documents", "gone"),
+    [
+        ("tech_articles_zh_text", 300, ("\n===", "![", "\n[1]:")),
+        ("peps_text", 80, (":pep:`", "\n.. _")),  # rules of tables stay
+        ("medical_books_zh_chapters", None, ("<篇名>",)),
+    ],
+)
+def test_marked_up_sources_come_out_as_text(
+    tmp_path: Path, shared_data: Path, card: str, num_documents: int | None, gone: tuple[str, ...]
+) -> None:
+    artifact = ingest(tmp_path, open_source(load_card(card, []), shared_data, DigestCache(tmp_path / "digests.json")))
+    found = rows(artifact)
+    assert books(artifact)["kept"] == len(found)
+    assert not rows(artifact, "quarantine")
+    if num_documents is not None:
+        assert len(found) == num_documents
+    else:
+        assert len(found) > 500  # 12 books
+        assert sum(row["title"] is not None for row in found) > 0.95 * len(found)
+    for mark in gone:
+        assert sum(mark in row["text"] for row in found) <= len(found) // 20, mark  # a mark may run over a line end

@@ -178,3 +178,13 @@ def test_cut_bzip2_and_lz4_files_keep_what_came_before(tmp_path: Path, pack: Cal
     assert cut[:4] == whole[:4]
     assert len(cut) == 5
     assert isinstance(cut[4], Failed)
+
+
+def test_a_damaged_lz4_frame_leaves_its_neighbours(tmp_path: Path) -> None:
+    frames = [lz4_file(page_record(number)) for number in range(4)]
+    damaged = bytearray(b"".join(frames))
+    damaged[len(frames[0]) + 30] ^= 0xFF
+    damaged[len(frames[0]) + 4] = 0xFF
+    found = read(tmp_path, bytes(damaged))
+    assert summary(found) == ["http://a.example/0", "broken_compression", "http://a.example/2", "http://a.example/3"]
+    assert [record.record_offset for record in found][2:] == [sum(map(len, frames[:2])), sum(map(len, frames[:3]))]
