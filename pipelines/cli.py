@@ -136,21 +136,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     pin.add_argument("name", metavar="NAME")
     pin.add_argument("what", metavar="WHAT")
-<<<<<<< HEAD
-<<<<<<< HEAD
     trace = verb("trace", lineage.SUMMARY, lineage.DETAILS)
     lineage.add_options(trace)
     mixture = verb("mixture", mixtures.SUMMARY, mixtures.DETAILS)
     mixtures.add_options(mixture)
-<<<<<<< HEAD
-    for command in (show, explain, sample, gc, pin, trace, mixture):
-=======
-    for command in (show, explain, sample, gc, pin):
->>>>>>> issue-c
-=======
-    for command in (show, explain, gc, pin, trace, mixture):
->>>>>>> issue-e
-=======
     extract = verb(
         "extract",
         "cut the model of one domain out of a trained one",
@@ -162,8 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
     extract.add_argument("routing", metavar="ROUTING")
     extract.add_argument("domain", metavar="DOMAIN")
     extract.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    for command in (show, explain, gc, pin, extract):
->>>>>>> issue-f
+    for command in (show, explain, sample, gc, pin, trace, mixture, extract):
         command.add_argument("--store", type=Path, default=Path("store"), metavar="DIR", help="the store (./store)")
     composed(
         "model-size",

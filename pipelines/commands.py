@@ -198,11 +198,7 @@ def sample(options: argparse.Namespace) -> None:
     from pipelines.inspect.sample import draw_sample
     from pipelines.inspect.sample_page import sample_page
 
-<<<<<<< HEAD
     store = Store.existing(options.store)
-=======
-    store = Store.create(options.store)
->>>>>>> issue-c
     artifact = find_artifact(store, options.what)
     drawn = draw_sample(
         store, artifact, count=options.count, seed=options.seed, decile_of=options.decile, max_characters=4000
@@ -213,7 +209,6 @@ def sample(options: argparse.Namespace) -> None:
     make_console().print(f"{len(drawn)} documents: {options.html}", highlight=False, soft_wrap=True)
 
 
-<<<<<<< HEAD
 def trace(options: argparse.Namespace) -> None:
     """`kaitian trace`."""
     from pipelines.lineage.command import trace as run_trace
@@ -222,19 +217,12 @@ def trace(options: argparse.Namespace) -> None:
 
 
 def mixture(options: argparse.Namespace) -> None:
-<<<<<<< HEAD
-    """`kaitian mixture`."""
-    from pipelines.mixture.command import mixture as show_mixture
-=======
     """`kaitian mixture`, `kaitian preview mixture=...`."""
     from pipelines.mixture.command import show_mixture
->>>>>>> issue-e
 
     show_mixture(options)
 
 
-=======
->>>>>>> issue-c
 def gc(options: argparse.Namespace) -> None:
     """`kaitian gc`."""
     from pipelines.store.collect import find_garbage, remove_garbage
@@ -277,7 +265,7 @@ def extract(options: argparse.Namespace) -> None:
     from pipelines.inspect.lookup import find_artifact
     from stages.pretrain.extract import extract_domain  # torch
 
-    store = Store.create(options.store)
+    store = Store.existing(options.store)
     checkpoint, routing = find_artifact(store, options.checkpoint), find_artifact(store, options.routing)
     card = extract_domain(checkpoint, routing, options.domain, options.out)
     make_console().print(

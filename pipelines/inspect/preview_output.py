@@ -28,11 +28,8 @@ _GROUP_HEAD = (
     "",
 )
 _RULE_HEAD = ("domain", "rule", "alone before", "alone after", "only before", "only after", "first after")
-<<<<<<< HEAD
-=======
 #: Moved borders whose documents a terminal can hold.
 _MAX_BORDERS = 4
->>>>>>> issue-c
 _LEAD = (
     "alone: documents that the rule fails, whatever the others say; only: those that no other rule fails, so they "
     "would return without it; first: those whose drop reason it is. Tokens are Han characters and words."
@@ -95,15 +92,11 @@ def print_preview(console: Console, preview: Preview) -> None:
     console.print(_LEAD, highlight=False)
     if preview.silent:
         console.print(f"never fire: {escape(', '.join(preview.silent))}", highlight=False)
-<<<<<<< HEAD
-    for (domain, name), border in sorted(preview.comparison.borders.items()):
-=======
     borders = sorted(preview.comparison.borders.items())
     if len(borders) > _MAX_BORDERS:
         console.print(f"{len(borders)} borders moved; their documents are on the page (--html)", highlight=False)
         return
     for (domain, name), border in borders:
->>>>>>> issue-c
         for side, near in (("just kept", border.inside), ("just dropped", border.outside)):
             if near:
                 console.print(f"\n[bold]{side}[/] at {escape(f'{domain}.{name}')}", highlight=False)

@@ -1,5 +1,1 @@
-<<<<<<< HEAD
-"""`kaitian mixture`: what a mixture or a plan takes of every component, before anything runs."""
-=======
 """`kaitian preview mixture=...`: what a mixture or a plan takes of every component, before anything runs."""
->>>>>>> issue-e

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""`kaitian mixture` on the command line."""
-=======
 """`kaitian mixture`, also called by `kaitian preview mixture=NAME`, on the command line."""
->>>>>>> issue-e
 
 from __future__ import annotations
 
@@ -26,19 +22,11 @@ Without --pools a mixture is solved alone, at any scale: the table of PanGu-alph
 With --pools it is planned over the pools of a run: rows and epochs that training would take, to the integer.
 Without a mixture the plan of a run is shown.
 
-<<<<<<< HEAD
-  kaitian mixture mixture=pangu_alpha_200b
-  kaitian mixture mixture=pangu_ultra scale=1/1000
-  kaitian mixture mixture=my/own.yaml
-  kaitian mixture mixture=pangu_sigma --pools last:pack                  as much as one epoch allows
-  kaitian mixture mixture=pangu_sigma --pools last:pack --max-epochs 4 --batch-rows 64
-=======
   kaitian preview mixture=pangu_alpha_200b
   kaitian preview mixture=pangu_ultra scale=1/1000
   kaitian preview mixture=my/own.yaml
   kaitian preview mixture=pangu_sigma --pools last:pack                  as much as one epoch allows
   kaitian preview mixture=pangu_sigma --pools last:pack --max-epochs 4 --batch-rows 64
->>>>>>> issue-e
   kaitian mixture --of last                                              the plan that a run trains by"""
 _KEYS = ("mixture", "scale")
 
@@ -54,9 +42,6 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-epochs", metavar="E", help="repetition cap of every pool")
 
 
-<<<<<<< HEAD
-def mixture(options: argparse.Namespace) -> None:
-=======
 def redirect(words: Sequence[str]) -> list[str]:
     """`preview mixture=...` is this verb: a preview of a mixture, whatever else can be previewed."""
     if words[:1] and words[0] == "preview" and any(word.startswith("mixture=") for word in words):
@@ -65,7 +50,6 @@ def redirect(words: Sequence[str]) -> list[str]:
 
 
 def show_mixture(options: argparse.Namespace) -> None:
->>>>>>> issue-e
     """Check what was asked for and print it."""
     from data_specs.mixture import exact, table
     from pipelines.commands import make_console
@@ -87,11 +71,7 @@ def show_mixture(options: argparse.Namespace) -> None:
     if "mixture" not in values:
         if options.of is None or options.pools is not None or scale is not None:
             raise SpecError("mixture: give mixture=NAME, or --of RUN for the plan of a run")
-<<<<<<< HEAD
         ancestry = open_ancestry(Store.existing(options.store), options.of)
-=======
-        ancestry = open_ancestry(Store.create(options.store), options.of)
->>>>>>> issue-e
         _print_plan(console, ancestry.plan, horizon(ancestry, options.steps), f"plan of {options.of}")
         return
     if options.of is not None or options.steps is not None:

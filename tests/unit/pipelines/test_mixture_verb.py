@@ -1,148 +1,116 @@
-<<<<<<< HEAD:tests/unit/pipelines/test_preview.py
-"""`kaitian preview` on a real small run: the numbers are those that a run with the changed rules then gives."""
-=======
 """`kaitian preview mixture=...`: a mixture's table, and what it would take of pools, to the integer."""
->>>>>>> issue-e:tests/unit/pipelines/test_mixture_verb.py
 
 from __future__ import annotations
 
-import copy
-import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from data_specs.errors import SpecError
-<<<<<<< HEAD:tests/unit/pipelines/test_preview.py
-from pipelines.execution.context import LocalContext
-from pipelines.inspect.preview import make_preview
-from pipelines.inspect.preview_output import preview_page, print_preview
-from pipelines.planner import make_plan
-from pipelines.runner import Run
-from pipelines.spec import RunConfig
-=======
 from data_specs.mixture import Mixture, MixtureComponent, MixturePhase, load_mixture, solve
 from data_specs.plan import Plan, PlanComponent, PlanStage
 from pipelines import cli
 from pipelines.mixture.plan_table import fit_scale, plan_of_mixture, plan_rows, used_up_after
->>>>>>> issue-e:tests/unit/pipelines/test_mixture_verb.py
 from pipelines.store.store import Store
-from tests.toys.runs import run_plan
-
-CARD = """\
-name: pages
-origin: made here
-licence: Apache-2.0
-languages: [zh]
-domain: zh
-format: jsonl
-paths: ["pages.jsonl"]
-"""
-RULES = {
-    "zh": {
-        "short": {"signal": "num_characters", "drop_if": "<", "limit": 10, "order": 1, "source": "a test"},
-        "few_han": {"signal": "han_ratio", "drop_if": "<", "limit": 0.5, "order": 2},
-        "never": {"signal": "num_characters", "drop_if": ">", "limit": 1e6},
-    }
-}
 
 
-def config(folder: Path, rules: dict[str, Any] = RULES) -> RunConfig:
-    nodes = {
-        "ingest": {"stage": "ingest", "inputs": {"sources": "source:pages"}},
-        "signals": {"stage": "signals", "inputs": {"documents": "ingest"}},
-        "filter": {
-            "stage": "filter", "inputs": {"documents": "ingest", "signals": "signals"}, "config": {"rules": rules},
-        },
-    }  # fmt: skip
-    cards = (str(folder / "pages.yaml"),)
-    return RunConfig(name="small", nodes=nodes, store=str(folder / "store"), data_root=str(folder), cards=cards)
+def facts(context_length: int = 100, **num_rows: int) -> dict[str, Any]:
+    """Facts of pools whose components are their own domains."""
+    components = {name: {"domain": name, "num_rows": rows} for name, rows in num_rows.items()}
+    return {"components": components, "context_length": context_length}
 
 
-def run(folder: Path, rules: dict[str, Any] = RULES) -> Run:
-    made = config(folder, rules)
-    store = Store.create(Path(made.store))
-    return run_plan(store, make_plan(made, store), context=LocalContext)
+def two(zh: float, en: float, budget: int = 10_000, **more: Any) -> MixturePhase:
+    components = {"zh": MixtureComponent(weight=zh), "en": MixtureComponent(weight=en)}
+    return MixturePhase(name=more.pop("name", "main"), components=components, token_budget=budget, **more)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A finished run over texts of 2, 4, ... 40 Han characters, and one in Latin letters."""
-    (tmp_path / "pages.yaml").write_text(CARD, "utf-8")
-    texts = ["春" * n for n in range(2, 42, 2)] + ["<script>alert(1)</script> not a word of Chinese"]
-    lines = [
-        json.dumps({"id": str(n), "text": text, "url": f"https://example.org/{n}"}) for n, text in enumerate(texts)
+def mixture(*phases: MixturePhase) -> Mixture:
+    return Mixture(name="mine", reference="made here", phases=phases)
+
+
+def plan_it(given: Mixture, pools: dict[str, Any], **more: Any) -> tuple[Plan, Fraction]:
+    settings = {"names": {}, "scale": None, "global_batch_rows": 5, "window_steps": 2, "max_epochs": None, **more}
+    return plan_of_mixture(given, pools, **settings)
+
+
+def test_rows_epochs_and_the_step_of_exhaustion_by_hand() -> None:
+    """3 : 1 of 4 rows a step: zh gets 3 of its 10 rows a step and is used up by the fourth; en 1 of 40."""
+    plan = Plan(
+        seed=1, context_length=10, global_batch_rows=4, window_steps=1,
+        components=tuple(PlanComponent(name=name, domain=name, num_rows=n) for name, n in (("en", 40), ("zh", 10))),
+        stages=(PlanStage(name="a", num_steps=2, weights=(1, 3)), PlanStage(name="b", num_steps=None, weights=(1, 3))),
+    )  # fmt: skip
+    rows = {(row.stage, row.component): row for row in plan_rows(plan, 8)}
+    assert [(r.num_steps, r.rows, r.tokens) for r in rows.values()] == [
+        (2, 2, 20),
+        (2, 6, 60),
+        (6, 6, 60),
+        (6, 18, 180),
     ]
-    (tmp_path / "pages.jsonl").write_text("\n".join(lines), "utf-8")
-    run(tmp_path)
-    return tmp_path
+    assert [r.epochs for r in rows.values()] == [Fraction(2, 40), Fraction(6, 10), Fraction(8, 40), Fraction(24, 10)]
+    assert [r.rows_left for r in rows.values()] == [38, 4, 32, 0]
+    assert [r.used_up_after for r in rows.values()] == [None, None, None, 4]
+    assert used_up_after(plan, 1, 3) is None  # nine rows of ten
+    assert used_up_after(plan, 1, 4) == 4
+    assert rows["a", "zh"].weight == Fraction(3, 4)
+    assert len(plan_rows(plan, 2)) == 2  # a stage that is not reached has no rows
 
 
-def changed(**limits: float | None) -> dict[str, Any]:
-    rules = copy.deepcopy(RULES)
-    for name, limit in limits.items():
-        rules["zh"][name]["limit"] = limit
-    return rules
+def test_the_scale_that_fits_is_that_of_the_scarcest_pool() -> None:
+    given = mixture(two(3, 1))  # 7,500 and 2,500 tokens
+    assert fit_scale(given, {"zh": 50, "en": 50}, 100, 1) == Fraction(50 * 100, 7500)
+    assert fit_scale(given, {"zh": 150, "en": 25}, 100, 2) == 2  # two epochs of en: 5,000 of its 2,500
+    plan, scale = plan_it(given, facts(zh=50, en=50))
+    assert scale == Fraction(2, 3)
+    assert plan.num_steps == 13  # 6,666 tokens make 66.7 rows make 13.3 steps of 5
+    assert all(row.epochs is not None and row.epochs <= 1 for row in plan_rows(plan, 13))
 
 
-def test_a_preview_foretells_the_run(folder: Path):
-    rules = changed(short=20, few_han=None)
-    store = Store.create(folder / "store")
-    preview = make_preview(config(folder, rules), store)
-    (amounts,) = preview.comparison.groups.values()
-    assert (amounts.documents, amounts.documents_before, amounts.documents_after) == (21, 16, 12)
-    assert (amounts.lost, amounts.won) == (5, 1)
-    assert preview.silent == ["zh.never"]
-    ledger = run(folder, rules).outcomes["filter"].artifact.manifest.ledger
-    assert ledger.total("document", "kept") == amounts.documents_after
+def test_weights_of_the_plan_are_those_of_the_mixture_at_any_scale() -> None:
+    given = load_mixture("pangu_sigma")
+    shares = {row.component: row.weight for row in solve(given.phases[0])}
+    for rows in (700, 70_000):
+        plan, _ = plan_it(given, facts(zh=rows, en=rows, zh_en=rows, code=rows))
+        assert {row.component: row.weight for row in plan_rows(plan, plan.num_steps or 0)} == shares
 
 
-def test_borders_name_documents(folder: Path):
-    preview = make_preview(config(folder, changed(short=20)), Store.create(folder / "store"))
-    border = preview.comparison.borders["zh", "short"]
-    assert [near.value for near in border.inside] == [20, 22, 24, 26, 28]
-    assert [near.value for near in border.outside] == [18, 16, 14, 12, 10]
-    texts = {document.text for document in preview.documents.values()}
-    assert texts == {"春" * n for n in range(10, 30, 2)}
+def test_phases_become_stages_and_other_pools_get_nothing() -> None:
+    given = mixture(two(1, 1, name="general"), two(0, 1, name="annealing", budget=5000))
+    plan, scale = plan_it(given, facts(zh=50, en=100, poems=9))
+    assert scale == 1  # en gives all of its 10,000 tokens
+    assert [(s.name, s.num_steps, s.weights) for s in plan.stages] == [
+        ("general", 20, (1, 0, 1)),
+        ("annealing", 10, (1, 0, 0)),
+    ]
+    assert [row.rows_left for row in plan_rows(plan, 30)][-3:] == [0, 9, 0]
 
 
-def test_both_forms_show_every_part(folder: Path):
-    preview = make_preview(config(folder, changed(short=20, few_han=None)), Store.create(folder / "store"))
-    console = Console(width=200)
-    with console.capture() as captured:
-        print_preview(console, preview)
-    text = captured.get()
-    page = preview_page(preview)
-    for part in ("num_characters < 10", "num_characters < 20", "han_ratio < 0.5", "zh.never", "pages"):
-        assert part in text
-        assert part.replace("<", "&lt;") in page
-    assert "<script" not in page  # the text of a document, and nothing of ours
-    assert "&lt;script&gt;" in page
+def test_a_cap_refuses_what_was_asked_for_and_shortens_what_was_fitted() -> None:
+    given = mixture(two(3, 1))
+    with pytest.raises(SpecError, match=r"zh needs 75 of at most 50 rows \(50 in the pool\)"):
+        plan_it(given, facts(zh=50, en=50), scale=1, max_epochs=1)
+    assert plan_it(given, facts(zh=50, en=50), scale=1, max_epochs="1.5")[0].num_steps == 20
+    plan, _ = plan_it(given, facts(zh=50, en=50), max_epochs=1)
+    assert all(row.epochs is not None and row.epochs <= 1 for row in plan_rows(plan, plan.num_steps or 0))
 
 
-def test_nothing_changed_says_so(folder: Path):
-    preview = make_preview(config(folder), Store.create(folder / "store"))
-    assert preview.changes == []
-    assert preview.documents == {}
-    (amounts,) = preview.comparison.groups.values()
-    assert amounts.documents_before == amounts.documents_after
+def test_names_that_do_not_meet_are_said() -> None:
+    given = mixture(two(1, 1))
+    with pytest.raises(SpecError, match=r"no pool is called 'zh'.*Did you mean 'zhs'.*--as zh=POOL"):
+        plan_it(given, facts(zhs=5, en=5))
+    plan, _ = plan_it(given, facts(zhs=50, en=50), names={"zh": "zhs"})
+    assert [component.name for component in plan.components] == ["en", "zhs"]
+    with pytest.raises(SpecError, match="no such component"):
+        plan_it(given, facts(zh=5, en=5), names={"fr": "zh"})
+    with pytest.raises(SpecError, match="would share a pool"):
+        plan_it(given, facts(zh=50, en=50), names={"zh": "en"})
+    with pytest.raises(SpecError, match="less than one step"):
+        plan_it(given, facts(zh=50, en=50), scale="1/1000")
 
 
-<<<<<<< HEAD:tests/unit/pipelines/test_preview.py
-def test_what_cannot_be_previewed_is_said(folder: Path):
-    store = Store.create(folder / "store")
-    with pytest.raises(SpecError, match=r"'filtre' is no filter node.*Did you mean 'filter'"):
-        make_preview(config(folder), store, node="filtre")
-    with pytest.raises(SpecError, match="has no run 'x' with a node 'filter'"):
-        make_preview(config(folder), store, run_id="x")
-    with pytest.raises(SpecError, match="no run of pipeline 'small'"):
-        make_preview(config(folder), Store.create(folder / "other"))
-    rules = {"zh": {"r": {"signal": "spam_score", "drop_if": ">", "limit": 1}}}
-    with pytest.raises(SpecError, match="unknown signal 'spam_score'"):
-        make_preview(config(folder, rules), store)
-=======
 def test_the_command_prints_published_tables(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert cli.main(["preview", "mixture=pangu_alpha_200b", "scale=1/1000"]) == 0
     shown = capsys.readouterr().out
@@ -175,4 +143,3 @@ def test_the_command_plans_over_pools_of_a_store(capsys: pytest.CaptureFixture[s
     shown = capsys.readouterr().out
     assert "stage main" in shown
     assert "25.49%" in shown  # of zh_en: 77.51 of 304.12
->>>>>>> issue-e:tests/unit/pipelines/test_mixture_verb.py
