@@ -28,11 +28,10 @@ _ZEROED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4096"}
 _ATTEMPTS = 3
 _CHILD = Path(__file__).with_name("train_child.py")
 _LABEL = "__label__"
-#: Han characters, every one a token; and whatever is neither letter, digit nor white space. The underscore too, so
-#: that no text can spell fastText's own ``__label__`` or ``</s>``.
-_ALONE = re.compile(
-    "[\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\\w\\s]|_"
-)
+_HAN = "\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+#: A Han character, a run of other letters and digits, or one mark. The underscore is a mark, so that no text can spell
+#: fastText's own ``__label__`` or ``</s>``.
+_TOKEN = re.compile(f"[{_HAN}]|[^\\W_{_HAN}]+|\\S")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,7 @@ def prepare_text(text: str, max_characters: int) -> str:
 
     Only the first ``max_characters`` count. A text of white space gives the empty line.
     """
-    return " ".join(_ALONE.sub(r" \g<0> ", text[:max_characters].lower()).split())
+    return " ".join(_TOKEN.findall(text[:max_characters].lower()))
 
 
 def train_model(
