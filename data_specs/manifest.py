@@ -161,7 +161,8 @@ class Artifact:
 def write_json(path: Path, body: object) -> None:
     """Write JSON atomically: temporary file beside it, sync, rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as handle:
+    # paths of raw files may hold bytes that are no UTF-8: they go out as they came in
+    with temporary.open("w", encoding="utf-8", errors="surrogateescape") as handle:
         json.dump(body, handle, ensure_ascii=False, indent=1, sort_keys=False)
         handle.write("\n")
         handle.flush()

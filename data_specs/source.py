@@ -136,7 +136,8 @@ def list_files(card: SourceCard, data_root: Path) -> list[tuple[str, Path]]:
                 f"set data_root=... or correct the card"
             )
         for match in kept:
-            name = match.relative_to(anchor).as_posix()
+            # a name that is no UTF-8 becomes readable text; the path beside it still opens the file
+            name = os.fsencode(match.relative_to(anchor).as_posix()).decode("utf-8", "backslashreplace")
             if found.setdefault(name, match) != match:
                 raise SpecError(
                     f"source {card.name!r}: {found[name]} and {match} would both be called {name!r}; "
@@ -180,7 +181,7 @@ class DigestCache:
         self._changed = False
         if path.is_file() and not verify:
             try:
-                self._known = json.loads(path.read_text("utf-8"))
+                self._known = json.loads(path.read_text("utf-8", "surrogateescape"))
             except ValueError:
                 self._known = {}  # a cache may be lost without harm
 

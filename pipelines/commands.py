@@ -160,7 +160,7 @@ def show(options: argparse.Namespace) -> None:
     from pipelines.inspect.lookup import find_artifact, find_run
     from pipelines.inspect.show import show_artifact, show_run
 
-    store = Store.create(options.store)
+    store = Store.existing(options.store)
     console = make_console()
     if ":" in options.what or not (options.what == "last" or store.run_folder(options.what).is_dir()):
         show_artifact(console, store, find_artifact(store, options.what), num_samples=options.samples)
@@ -173,7 +173,7 @@ def explain(options: argparse.Namespace) -> None:
     from pipelines.inspect.explain import explain_document
     from pipelines.inspect.lookup import find_run
 
-    store = Store.create(options.store)
+    store = Store.existing(options.store)
     explain_document(make_console(), store, find_run(store, options.run), options.document)
 
 
@@ -195,9 +195,9 @@ def gc(options: argparse.Namespace) -> None:
     """`kaitian gc`."""
     from pipelines.store.collect import find_garbage, remove_garbage
 
-    store = Store.create(options.store)
+    store = Store.existing(options.store)
     console = make_console()
-    with store.collecting():
+    with store.collecting() if options.delete else store.in_use():
         garbage = find_garbage(store, keep_runs=options.keep_runs)
         for item in garbage:
             console.print(
@@ -215,7 +215,7 @@ def pin(options: argparse.Namespace) -> None:
     """`kaitian pin`."""
     from pipelines.inspect.lookup import find_artifact
 
-    store = Store.create(options.store)
+    store = Store.existing(options.store)
     artifact = find_artifact(store, options.what)
     store.pin(options.name, artifact)
     make_console().print(

@@ -95,10 +95,20 @@ def make_plan(config: RunConfig, store: Store, *, force: Sequence[str] = (), for
 def _open_external(edge: str, config: RunConfig, store: Store, cache: Any) -> Source | Artifact:
     kind, _, name = edge.partition(":")
     if kind == "source":
+        for card in config.cards:
+            if not Path(card).exists():
+                raise SpecError(f"cards: no such folder or card file: {card}")
         folders = [Path(card) for card in config.cards if Path(card).is_dir()]
         files = {Path(card).stem: card for card in config.cards if Path(card).is_file()}
-        return open_source(load_card(files.get(name, name), folders), Path(config.data_root), cache)
+        return open_source(load_card(files.get(name, name), folders), Path(config.data_root).absolute(), cache)
     return store.open_pin(name) if kind == "pin" else store.open(name)
+
+
+def _external_identity(item: Source | Artifact) -> str:
+    """A long node that is pinned counts as far as it has gone: further training makes another input of it."""
+    if isinstance(item, Source):
+        return item.fingerprint
+    return edge_identity(item.fingerprint, item.facts.get("progress", {}))
 
 
 def _payload(
@@ -107,7 +117,9 @@ def _payload(
     inputs: dict[str, list[str]] = {}
     for port, edges in node.inputs.items():
         outside = iter(external[port])
-        inputs[port] = [next(outside).fingerprint if ":" in edge else planned[edge].edge_identity for edge in edges]
+        inputs[port] = [
+            _external_identity(next(outside)) if ":" in edge else planned[edge].edge_identity for edge in edges
+        ]
     return {
         "stage": node.stage_key,
         "version": node.stage.version,
@@ -138,7 +150,8 @@ def _fate(
         if key.startswith("inputs."):
             changed = [names.get(str(item).split("@")[0], "") for item in (new or [])]
             inside = ", ".join(sorted({c for c in changed if c})) or key.removeprefix("inputs.")
-            reasons.append(f"input {inside} changed")
+            if f"input {inside} changed" not in reasons:  # one node may feed several ports
+                reasons.append(f"input {inside} changed")
         else:
             reasons.append(f"{node.name}.{key} {_short(old)} -> {_short(new)}")
     return RUN, reasons or ["its artifact is gone from the store"]

@@ -158,8 +158,9 @@ class Run:
         if long_in_place:
             folder = self.store.artifact_folder(node.stage_key, digest)
         else:
-            folder = self.store.building_folder(node.stage_key, digest, redo=self.force)
-            if self.force:
+            folder = self.store.building_folder(node.stage_key, digest, redo=committed is not None)
+            if committed is not None:
+                self._check_comparable(planned, committed)
                 shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         finished = Manifest.load(folder) if not long_in_place and (folder / NAME).is_file() else None
@@ -184,6 +185,15 @@ class Run:
         if committed is not None:
             return self._compare(planned, committed, folder, manifest), ctx
         return self.store.publish(folder, node.stage_key, digest), ctx
+
+    def _check_comparable(self, planned: PlannedNode, committed: Artifact) -> None:
+        """A long node can be made again only as far as it has gone."""
+        wanted, reached = planned.node.stage.progress(), committed.facts.get("progress", {})
+        if wanted != reached:
+            raise StageError(
+                f"node {planned.name!r} has gone to {reached}; a rerun must ask for exactly that (asked: {wanted}), or "
+                f"its comparison means nothing"
+            )
 
     def _compare(self, planned: PlannedNode, old: Artifact, folder: Path, new: Manifest) -> Artifact:
         """A forced node was built beside the committed one: say loudly when they differ."""
@@ -224,8 +234,8 @@ class Run:
             reached = outcome.artifact.facts.get("progress", {})
             if wanted and reached != wanted:
                 raise StageError(
-                    f"node {planned.name!r} needs {upstream!r} at {wanted}, but it has gone on to {reached}; ask for "
-                    f"that instead, or `kaitian rerun {upstream}` to train again up to there"
+                    f"node {planned.name!r} needs {upstream!r} at {wanted}, but it has gone on to {reached}: ask for "
+                    f"that, or give {upstream!r} another seed to train a second model"
                 )
 
     def _write_provenance(self, folder: Path, planned: PlannedNode, ctx: NodeContext) -> None:
@@ -274,6 +284,7 @@ class Run:
                 "seconds": round(self.seconds, 3),
                 "overrides": self.overrides,
                 "warnings": self.warnings,
+                "planned": {planned.name: planned.fingerprint for planned in self.plan.nodes},
                 "nodes": nodes,
                 "provenance": self.provenance,
             },

@@ -99,13 +99,12 @@ class NodeContext:
         books = Ledger()
         for record in records.values():
             books.merge(Ledger.from_rows(record["ledger"]))
-        self._check_failures(books)  # a node that stopped here must stop again, not commit what it had
         for index, record in self.execute(phase, pending, make_work):
             records[index] = record
             done_bytes += units[index].size_bytes
             self.progress(phase, len(records), len(units), done_bytes, total_bytes)
             books.merge(Ledger.from_rows(record["ledger"]))
-            self._check_failures(books)
+        self._check_failures(books)
         self.ledger.merge(books)
         results = [to_result(records[index]) for index in range(len(units))]
         self._add_shards(phase, results)
@@ -136,7 +135,8 @@ class NodeContext:
                 self.shards.append(shard)
 
     def _check_failures(self, books: Ledger) -> None:
-        """Stop when too large a share of one source's records failed: a wrong card, not bad luck."""
+        """Stop when too large a share of one source's records failed: a wrong card, not bad luck. Judged when the
+        phase is whole: a part of it would give another verdict in another order of completion."""
         for unit in books.units():
             entered = books.by_source(unit, IN)
             for source, failed in books.by_source(unit, FAILED).items():

@@ -11,7 +11,7 @@ from typing import Any
 import ray
 import ray.cloudpickle
 
-from data_specs.errors import KaitianError, StageError
+from data_specs.errors import KaitianError, SpecError, StageError
 from pipelines.execution.context import NodeContext, PendingUnit
 from pipelines.execution.unit_output import run_unit
 from stages.base import Work
@@ -20,15 +20,26 @@ from stages.base import Work
 _MADE: dict[str, Work] = {}
 
 
+#: What Ray raises when a worker is gone for good, whatever took it away.
+_LOST_WORKER = (
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.OutOfMemoryError,
+    ray.exceptions.NodeDiedError,
+    ray.exceptions.LocalRayletDiedError,
+)
+
+
 def _run_remote(folder: str, phase: str, index: int, key: str, packed: bytes, token: str, payload: Any) -> Any:
     if token not in _MADE:
         _MADE.clear()  # one phase at a time keeps one model in memory
         _MADE[token] = ray.cloudpickle.loads(packed)()
     try:
         return run_unit(Path(folder), phase, index, key, _MADE[token], payload)
-    except KaitianError as error:
-        # our own errors travel as values: Ray would wrap them into a type that loses the class
-        return type(error).__name__, "\n".join([str(error), *getattr(error, "__notes__", [])])
+    except (KaitianError, OSError) as error:
+        # errors that the driver tells apart travel as values: Ray would wrap them into a type that loses their class
+        notes = [str(error), *getattr(error, "__notes__", [])]
+        code = (error.errno, error.filename) if isinstance(error, OSError) else None
+        return type(error).__name__, "\n".join(notes), code
 
 
 @dataclass
@@ -42,6 +53,7 @@ class RayContext(NodeContext):
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         if not pending:
             return
+        self._check_fits()
         packed = ray.cloudpickle.dumps(make_work)
         token = f"{self.folder.name}/{phase}/{hashlib.sha256(packed).hexdigest()}"
         task = ray.remote(
@@ -77,10 +89,18 @@ class RayContext(NodeContext):
             for reference in running:
                 ray.cancel(reference, force=False)
 
+    def _check_fits(self) -> None:
+        """A unit that no machine can hold would wait for ever."""
+        largest = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
+        if self.resources.num_cpus > largest:
+            raise SpecError(
+                f"resources.num_cpus ({self.resources.num_cpus:g}) exceeds the {largest:g} CPUs of the largest machine"
+            )
+
     def _collect(self, reference: ray.ObjectRef, phase: str, item: PendingUnit) -> dict[str, Any]:
         try:
             record = ray.get(reference)
-        except ray.exceptions.WorkerCrashedError as error:
+        except _LOST_WORKER as error:
             raise StageError(
                 f"phase {phase!r}: the worker of unit {item.unit.key} died {self.resources.max_retries + 1} times "
                 f"(out of memory?); give the node resources.num_cpus or memory_bytes, or look at the raw records"
@@ -88,7 +108,9 @@ class RayContext(NodeContext):
         if isinstance(record, tuple):
             import data_specs.errors
 
-            name, message = record
+            name, message, code = record
+            if code is not None:
+                raise OSError(code[0], message, code[1])
             raise getattr(data_specs.errors, name)(message)
         return dict(record)
 
@@ -97,6 +119,8 @@ class RayContext(NodeContext):
 
         num_cpus = int(ray.cluster_resources().get("CPU", 1))
         num_workers = self.resources.num_workers or min(2, max(1, num_cpus))
+        if num_workers > num_cpus:
+            raise SpecError(f"resources.num_workers ({num_workers}) exceeds the cluster's {num_cpus} CPUs")
         return launch_training(
             train, payload, num_workers=num_workers, folder=self.folder, max_failures=self.resources.max_retries
         )

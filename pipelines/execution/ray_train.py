@@ -23,6 +23,9 @@ from data_specs.manifest import write_json
 
 _RESULT, _REFUSED = "result.json", "refused.json"
 
+#: Times that Ray may fail to form the group; its default is without end.
+_CONTROLLER_FAILURES = 3
+
 
 def launch_training(
     train: Callable[[dict[str, Any]], Any],
@@ -60,7 +63,7 @@ def launch_training(
         run_config=RunConfig(
             name=name,
             storage_path=str(storage.resolve()),
-            failure_config=FailureConfig(max_failures=max_failures),
+            failure_config=FailureConfig(max_failures=max_failures, controller_failure_limit=_CONTROLLER_FAILURES),
             worker_runtime_env={"env_vars": environment},
         ),
     )

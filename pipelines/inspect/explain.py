@@ -49,12 +49,17 @@ def follow_document(store: Store, run: dict[str, Any], name: str) -> Iterator[tu
     artifacts = run_artifacts(store, run)
     doc_ids: set[bytes] = set()
     places: dict[tuple[str, int], bytes] = {}
+    texts: dict[bytes, str] = {}
     for node, artifact in artifacts.items():
         if artifact.kind == "documents":
             for found in find_document(artifact, name):
                 doc_ids.add(found.document["doc_id"])
                 places[(found.key, found.row)] = found.document["doc_id"]
                 yield node, _describe(found.document, store, run, node)
+                before = texts.get(found.document["doc_id"])
+                if before is not None:
+                    yield node, _edit(before, found.document["text"])
+                texts[found.document["doc_id"]] = found.document["text"]
         elif artifact.kind in ("decisions", "signals", "split"):
             for (key, row), doc_id in places.items():
                 line = sidecar_line(artifact, key, row)
@@ -79,6 +84,17 @@ def find_document(artifact: Artifact, name: str) -> Iterator[Found]:
             table = pq.read_table(path, columns=DOCUMENTS.names).take(rows)
             for row, document in zip(rows, table.to_pylist(), strict=True):
                 yield Found(artifact.shard_key(shard), row, document)
+
+
+def _edit(before: str, after: str) -> str:
+    """What the node changed, by the first place where the texts part."""
+    if before == after:
+        return "text unchanged"
+    place = next(
+        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
+    )
+    old, new = (text[max(0, place - 10) : place + 30] for text in (before, after))
+    return f"edited: {len(before):,} -> {len(after):,} characters; first at {place:,}: {old!r} -> {new!r}"
 
 
 def _is_hex_id(name: str) -> bool:

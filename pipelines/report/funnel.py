@@ -19,6 +19,8 @@ _TOKEN = "token"
 #: Units in the order in which a node meets them; others follow by name.
 _UNITS = ("record", "document", "character", "row", "token")
 _NAMED_REASONS = 4
+#: Kinds of artifacts that look at a part of the corpus and take nothing away from it.
+SIDE_KINDS = ("tokenizer", "evaluation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +137,9 @@ def _add(key: tuple[str, str, str, str], members: list[FunnelRow]) -> FunnelRow:
 
 
 def print_funnel(console: Console, manifests: Mapping[str, Manifest]) -> None:
-    """Print the totals of every node, then source by source the nodes where something was lost."""
-    rows = funnel_rows(manifests)
+    """Print the totals of every node, then source by source the nodes where something was lost. Nodes that only look
+    at a sample are left out."""
+    rows = funnel_rows({name: manifest for name, manifest in manifests.items() if manifest.kind not in SIDE_KINDS})
     console.print(_totals_table(node_totals(rows)))
     lost = [row for row in rows if row.dropped or row.failed]
     if lost:

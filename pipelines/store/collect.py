@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_specs.errors import DataError
+from data_specs.fingerprint import SHORT
 from data_specs.manifest import Artifact
 from pipelines.store.store import Store
 from stages.catalog import CATALOG, stage_class
@@ -29,24 +31,27 @@ def find_garbage(store: Store, *, keep_runs: int | None = None) -> list[Garbage]
         for pipeline in {record["pipeline"] for record in runs}:
             mine = [record["id"] for record in runs if record["pipeline"] == pipeline]
             stale |= set(mine[: max(0, len(mine) - keep_runs)])
-    artifacts = {artifact.fingerprint: artifact for artifact in store.artifacts()}
+    artifacts, damaged = _open_all(store)
     roots = {node["fingerprint"] for record in runs if record["id"] not in stale for node in record["nodes"].values()}
     roots |= {pin["fingerprint"] for pin in store.pins().values()}
-    roots |= {a.fingerprint for a in artifacts.values() if _is_long(a)}
+    roots |= {a.fingerprint for a in artifacts.values() if _is_long(a.manifest.stage)}
     alive = _reachable(roots, artifacts)
     found = [
         Garbage(artifact.path, folder_bytes(artifact.path), "no run, pin or checkpoint refers to it")
         for digest, artifact in artifacts.items()
         if digest not in alive
     ]
+    found += [Garbage(path, folder_bytes(path), why) for path, why in damaged]
     found += [
         Garbage(path, folder_bytes(path), "an output that a forced rerun replaced")
         for path in sorted((store.root / "artifacts").glob("*/*.replaced"))
+        if not _is_long(path.parent.name)
     ]
+    wanted = {digest[:SHORT] for record in runs if record["id"] not in stale for digest in record["planned"].values()}
     found += [
-        Garbage(path, folder_bytes(path), "unfinished work whose artifact is committed or whose node is forgotten")
+        Garbage(path, folder_bytes(path), "unfinished work that no run asks for any more")
         for path in sorted((store.root / "building").glob("*/*"))
-        if path.name.endswith(".redo") or any(digest.startswith(path.name) for digest in artifacts)
+        if path.name not in wanted or any(digest.startswith(path.name) for digest in artifacts)
     ]
     found += [
         Garbage(
@@ -68,8 +73,23 @@ def remove_garbage(garbage: Iterable[Garbage]) -> int:
     return freed
 
 
-def _is_long(artifact: Artifact) -> bool:
-    stage_key = artifact.manifest.stage
+def _open_all(store: Store) -> tuple[dict[str, Artifact], list[tuple[Path, str]]]:
+    """Committed artifacts by fingerprint, and the folders that can never be one again."""
+    artifacts: dict[str, Artifact] = {}
+    damaged = []
+    for folder in sorted((store.root / "artifacts").glob("*/*")):
+        if folder.name.endswith(".replaced"):
+            continue
+        try:
+            artifact = Artifact.open(folder)
+            artifacts[artifact.fingerprint] = artifact
+        except DataError as error:
+            if not _is_long(folder.parent.name):  # a long node that has not ended yet has no manifest, but a journal
+                damaged.append((folder, str(error)))
+    return artifacts, damaged
+
+
+def _is_long(stage_key: str) -> bool:
     return stage_key in CATALOG and stage_class(stage_key).long
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from data_specs.errors import LedgerError, StageError
 from data_specs.fingerprint import fingerprint, plain
 from data_specs.ledger import FAILED, KEPT
-from data_specs.manifest import Artifact, Manifest
+from data_specs.manifest import Manifest
 from data_specs.view import View, resolve_view
 from pipelines.execution.context import NodeContext
 from stages.base import Stage
@@ -36,7 +38,7 @@ def build_manifest(
     try:
         ctx.ledger.check_balance()
         for port, unit in stage.counts.items():
-            ctx.ledger.check_upstream(unit, kept_upstream(ctx.inputs[port], unit))
+            ctx.ledger.check_upstream(unit, kept_upstream(ctx, port, unit))
         _check_rows(manifest)
     except LedgerError as error:
         raise LedgerError(f"stage {stage_key!r} is refused: {error}") from None
@@ -45,9 +47,17 @@ def build_manifest(
     return manifest
 
 
-def kept_upstream(artifacts: tuple[Artifact, ...], unit: str) -> dict[str, int]:
-    """Units per source that the input artifacts kept."""
+def kept_upstream(ctx: NodeContext, port: str, unit: str) -> dict[str, int]:
+    """Units per source that stand upstream of a port. Several decisions over one base are counted through their view:
+    a document that each of them kept must not count twice."""
+    artifacts = ctx.inputs[port]
     sums: dict[str, int] = {}
+    if unit == "document" and len(artifacts) > 1 and all(a.kind in ("documents", "decisions") for a in artifacts):
+        for shard in ctx.view(port).shards():
+            inside = shard.read(["source"]).column("source").filter(pa.array(shard.mask()))
+            for entry in inside.value_counts().to_pylist():
+                sums[entry["values"]] = sums.get(entry["values"], 0) + entry["counts"]
+        return sums
     for artifact in artifacts:
         for source, count in artifact.manifest.ledger.by_source(unit, KEPT).items():
             sums[source] = sums.get(source, 0) + count
@@ -69,6 +79,8 @@ def _check_rows(manifest: Manifest) -> None:
         rows = sum(s.rows for s in manifest.shards if s.port == "documents")
     elif manifest.kind == "decisions":
         rows = sum(s.kept or 0 for s in manifest.shards if s.port == "decisions")
+    elif manifest.kind == "tokens":
+        rows = sum(s.rows for s in manifest.shards if s.port == "index")
     else:
         rows = kept
     if rows != kept:

@@ -35,7 +35,7 @@ def hold(
                 break
             except BlockingIOError:
                 if not wait:
-                    raise StoreError(f"{path.name} is held by {owner(path)}; wait for it to end") from None
+                    raise StoreError(f"{path.name} is in use by another kaitian process; wait for it to end") from None
                 if not told and on_wait is not None:
                     on_wait(owner(path))
                     told = True

@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from data_specs.manifest import FORMAT, NAME, Artifact, write_json
 from data_specs.source import DigestCache, Source
 from pipelines.store.locks import hold
 
+_PIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SUFFIX_REPLACED = ".replaced"
 
 
@@ -33,6 +35,13 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+
+    @classmethod
+    def existing(cls, root: Path) -> Store:
+        """Open a store that must be there: for commands that only look."""
+        if not (root / "format.json").is_file():
+            raise StoreError(f"{root.absolute()}: no store here; give --store the folder that `kaitian run` wrote to")
+        return cls.create(root)
 
     @classmethod
     def create(cls, root: Path) -> Store:
@@ -68,6 +77,12 @@ class Store:
         artifact = Artifact.open(folder)
         if artifact.fingerprint != digest:
             raise DataError(f"{folder}: holds fingerprint {artifact.fingerprint}, expected {digest}")
+        missing = [s for s in artifact.manifest.shards if not artifact.shard_path(s).is_file()]
+        if missing:
+            raise DataError(
+                f"{folder}: its manifest lists {missing[0].port}/{missing[0].name}, which is gone ({len(missing)} of "
+                f"{len(artifact.manifest.shards)} shards missing); remove the folder and run its node again"
+            )
         return artifact
 
     def open(self, digest: str) -> Artifact:
@@ -115,7 +130,7 @@ class Store:
     def source_record(self, digest: str) -> dict[str, Any] | None:
         """What :meth:`save_source` remembered."""
         path = self.root / "sources" / f"{digest[:SHORT]}.json"
-        return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else None
+        return dict(json.loads(path.read_text("utf-8", "surrogateescape"))) if path.is_file() else None
 
     # -- pins --------------------------------------------------------------------------------------------------------
 
@@ -126,6 +141,8 @@ class Store:
 
     def pin(self, name: str, artifact: Artifact) -> None:
         """Give an artifact a name that edges (``pin:NAME``) can use; a name cannot be moved to another artifact."""
+        if not _PIN_NAME.fullmatch(name):
+            raise SpecError(f"pin {name!r}: a name is letters, digits, '_', '-' and '.', and starts with no dot")
         known = self.pins().get(name)
         if known is not None and known["fingerprint"] != artifact.fingerprint:
             raise SpecError(
@@ -170,7 +187,7 @@ class Store:
         return hold(self.root / "locks" / f"{stage_key}-{digest[:SHORT]}.lock", on_wait=on_wait)
 
     def in_use(self) -> contextlib.AbstractContextManager[None]:
-        """Held shared by every run: nothing is collected meanwhile."""
+        """Held shared by every run, and while garbage is only listed: nothing is collected meanwhile."""
         return hold(self.root / "locks" / "store.lock", shared=True)
 
     def collecting(self) -> contextlib.AbstractContextManager[None]:

@@ -61,10 +61,11 @@ def make_measure(config: EvaluateConfig, checkpoint_path: Path, pools_path: Path
 
 def load_model(checkpoint: Artifact) -> tuple[Decoder, list[str]]:
     """The exported model of a ``checkpoints`` artifact and the names of its domains in expert order."""
-    card = json.loads(checkpoint.file("model", "model.json").read_text("utf-8"))
+    files = {Path(shard.name).suffix: checkpoint.shard_path(shard) for shard in checkpoint.shards("model")}
+    card = json.loads(files[".json"].read_text("utf-8"))
     with torch.device("meta"):
         model = Decoder(ModelShape.from_json(card["shape"]))
-    model.load_state_dict(load_file(checkpoint.file("model", "model.safetensors")), assign=True)
+    model.load_state_dict(load_file(files[".safetensors"]), assign=True)
     return model.eval(), card["domains"]
 
 

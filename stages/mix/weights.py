@@ -67,7 +67,11 @@ def _plan_stage(
     names = [component.name for component in components]
     for name in (*stage.weights, *stage.epochs):
         if name not in names:
-            raise SpecError(f"stages.{stage.name}: the pools have no component {name!r}.{nearest(name, names)}")
+            raise SpecError(
+                f"stages.{stage.name}: the pools have no component {name!r}.{nearest(name, names)} Every "
+                f"domain of the mixture needs documents; a corpus without it wants other weights, or mixture "
+                f"'proportional' (mixture@nodes.mix.config=proportional)"
+            )
     num_steps = stage.num_steps
     if stage.num_tokens is not None:
         num_steps = -(-stage.num_tokens // (batch_rows * context_length))

@@ -5,28 +5,18 @@ What is exported depends on the training alone, bit for bit; timings stay in ``m
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from data_specs.ledger import IN, KEPT
 from data_specs.manifest import write_json
 from stages.base import UnitOutput, Work
 from stages.pretrain.metrics import read_metrics
 
-#: Loss of every step and domain.
-LOSSES = pa.schema(
-    [
-        ("step", pa.int64()),
-        ("domain", pa.string()),
-        ("loss", pa.float64()),  # mean over counted targets, nats
-        ("num_targets", pa.int64()),
-    ]
-)
 #: First and last loss of a report are means over this share of the steps, at most _MOST steps.
 _SHARE, _MOST = 10, 20
 
@@ -38,9 +28,12 @@ def make_export(domain_of_component: dict[str, str]) -> Work:
 
 def _export(domain_of_component: dict[str, str], payload: dict[str, Any], out: UnitOutput) -> dict[str, Any]:
     lines = read_metrics(Path(payload["folder"]), payload["num_steps"])
-    shutil.copyfile(payload["weights"], out.file("model", "model.safetensors"))
-    write_json(out.file("model", "model.json"), payload["card"])
-    out.write("losses", pa.Table.from_pylist(list(_loss_rows(lines)), schema=LOSSES))
+    # named by step: the files of an earlier export stay whole until the manifest that lists them is replaced
+    step = payload["num_steps"]
+    shutil.copyfile(payload["weights"], out.file("model", f"weights-{step:08d}.safetensors"))
+    write_json(out.file("model", f"card-{step:08d}.json"), payload["card"])
+    with out.file("losses", f"losses-{step:08d}.jsonl").open("w", encoding="utf-8") as handle:
+        handle.writelines(json.dumps(row) + "\n" for row in _loss_rows(lines))
     rows: dict[str, int] = {}
     for line in lines:
         for component, count in line["rows_by_component"].items():
@@ -61,6 +54,7 @@ def _export(domain_of_component: dict[str, str], payload: dict[str, Any], out: U
 
 
 def _loss_rows(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Per step and domain: mean loss over counted targets in nats, and how many there were."""
     return [
         {
             "step": line["step"],

@@ -58,7 +58,7 @@ class Journal:
                 raise ValueError(f"format {body['format']}, this version reads {_FORMAT}")
             return [Entry(**entry) for entry in body["checkpoints"]]
         except FileNotFoundError:
-            return []
+            return self._from_folders()
         except (ValueError, KeyError, TypeError) as error:
             found = self._from_folders()
             _log.warning(

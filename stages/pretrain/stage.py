@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from data_specs.errors import StageError
-from data_specs.manifest import Artifact
+from data_specs.manifest import Artifact, write_json
 from data_specs.plan import Plan
 from stages.base import Port, Stage, StageContext, Unit
 from stages.model.config import ModelShape
@@ -44,7 +44,9 @@ class Pretrain(Stage[PretrainConfig]):
 
         inputs = {name: ctx.input(name) for name in INPUTS}
         folder = ctx.long_folder()
-        value = ctx.launch(train, make_payload(self.config, inputs, folder))
+        payload = make_payload(self.config, inputs, folder)
+        write_json(folder / "payload.json", payload)  # `torchrun -m stages.pretrain.train` takes it from here
+        value = ctx.launch(train, payload)
         if not value["finished"]:
             raise StageError(
                 f"training was asked to stop and saved step {value['step']} of {self.config.num_steps}; "
@@ -59,7 +61,7 @@ class Pretrain(Stage[PretrainConfig]):
             num_domains=len(domains),
         )
         card = self._card(shape, domains, inputs, entry)
-        payload = {
+        export = {
             "folder": str(folder),
             "num_steps": self.config.num_steps,
             "weights": str(journal.path(entry) / "model.safetensors"),
@@ -67,7 +69,7 @@ class Pretrain(Stage[PretrainConfig]):
         }
         plan = Plan.load(inputs["plan"].file("plan"))
         domain_of_component = {component.name: component.domain for component in plan.components}
-        unit = Unit(key=f"step-{entry.step}-{entry.files['model.safetensors']}", payload=payload)
+        unit = Unit(key=f"step-{entry.step}-{entry.files['model.safetensors']}", payload=export)
         (result,) = ctx.run_units("register", [unit], partial(make_export, domain_of_component))
         return {**card, **result.value}
 

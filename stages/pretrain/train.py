@@ -27,6 +27,7 @@ import torch
 from data_specs.errors import StageError
 from stages.model.initial import build_model
 from stages.pretrain.checkpoint import check_pinned, load_checkpoint, save_checkpoint
+from stages.pretrain.config import PretrainConfig
 from stages.pretrain.job import TrainingJob, open_job
 from stages.pretrain.journal import Journal
 from stages.pretrain.loader import Loader, StepRows
@@ -92,6 +93,7 @@ def _run_steps(job: TrainingJob, state: TrainingState, ranks: Ranks, stop: threa
         for rows, forecast_LE in loader:
             waited = time.perf_counter() - began
             result = run_step(state, rows, config, ranks, stop.is_set())
+            _check_finite(rows.step, result, config)
             if metrics is not None:
                 seconds = {"data_wait": waited, **result.seconds}
                 metrics.write(_line(job, rows, result, forecast_LE, seconds, time.perf_counter() - began))
@@ -140,6 +142,16 @@ def _line(
         "step_seconds": round(step_seconds, 6),
         "seconds": {part: round(value, 6) for part, value in seconds.items()},
     }
+
+
+def _check_finite(step: int, result: StepResult, config: PretrainConfig) -> None:
+    """Every worker sees the same sums, so every worker stops."""
+    if not (np.isfinite(result.loss_G).all() and np.isfinite(result.gradient_norm)):
+        raise StageError(
+            f"step {step}: the loss or the gradient is not finite; the step is not saved. Lower peak_learning_rate "
+            f"({config.peak_learning_rate:g}), lengthen warmup_steps ({config.warmup_steps}), or set clip_norm "
+            f"({config.clip_norm}); training then starts a new artifact"
+        )
 
 
 def _check_load(step: int, counted_LE: npt.NDArray[np.int64], forecast_LE: npt.NDArray[np.int64]) -> None:

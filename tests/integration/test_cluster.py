@@ -31,8 +31,8 @@ def test_two_raylets_with_shipped_code_give_the_local_result(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(done.stdout.strip().splitlines()[-1])
     assert result["digests"] == digests(run_nodes(tmp_path / "inline", toy_nodes(count={"num_shards": 8})))
-    assert len({place[1] for place in result["places"]}) == 2, "both raylets must have worked"
-    assert all("runtime_resources" in place[2] for place in result["places"]), "the code was not shipped"
+    assert len({place[0] for place in result["places"]}) == 2, "both raylets must have worked"
+    assert all("runtime_resources" in place[1] for place in result["places"]), "the code was not shipped"
 
 
 def test_a_local_ray_listens_on_loopback_only() -> None:

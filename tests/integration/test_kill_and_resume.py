@@ -111,6 +111,25 @@ def test_killed_at_seeded_moments_of_a_long_job(tmp_path: Path, seed: int) -> No
             kill(driver)
     before = len(started_units(tmp_path))
     finished = num_records(tmp_path)
+    committed = len(list((tmp_path / "store" / "artifacts").glob("*/*/manifest.json")))
     result = finish(start(tmp_path, nodes, "--num-cpus", "2"))
-    assert len(started_units(tmp_path)) - before <= 52 - finished
+    # a committed node's records are gone with its commit: its 26 units count as finished
+    assert len(started_units(tmp_path)) - before == 52 - finished - 26 * committed
+    assert result["digests"] == digests(run_nodes(tmp_path / "undisturbed", nodes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_data_workers_killed_at_seeded_units_of_a_long_job(tmp_path: Path, seed: int) -> None:
+    """Three of 26 uneven shards kill the worker that holds them, in the first pass and in the sidecars."""
+    nodes = toy_nodes(count={"num_shards": 26, "num_documents": 50, "uneven": 40})
+    (tmp_path / "delay").write_text(f"3.0 {seed}")
+    draw = random.Random(seed)
+    victims = [f"shard-{i}" for i in draw.sample(range(26), 2)] + [f"{draw.randrange(26):05d}-000.parquet"]
+    for key in victims:
+        (tmp_path / f"kill-{key}").touch()
+    result = finish(start(tmp_path, nodes, "--num-cpus", "2"))
+    log = started_units(tmp_path)
+    assert {key: log.count(key) for key in victims} == dict.fromkeys(victims, 2)
+    assert len(log) == 52 + len(victims), "a finished unit ran twice"
     assert result["digests"] == digests(run_nodes(tmp_path / "undisturbed", nodes))

@@ -21,8 +21,8 @@ import xxhash
 
 from data_specs.config import execution
 from data_specs.document import DECISIONS, DOCUMENTS, make_doc_id
-from data_specs.ledger import DROPPED, EXPANDED, IN, KEPT
-from stages.base import VIEW, Stage, StageContext, Unit, UnitOutput
+from data_specs.ledger import DROPPED, EXPANDED, FAILED, IN, KEPT
+from stages.base import VIEW, Port, Stage, StageContext, Unit, UnitOutput
 
 #: Set in the environment of an engine: a folder of instructions (see :func:`obey`).
 INSTRUCTIONS = "KAITIAN_TEST_INSTRUCTIONS"
@@ -199,6 +199,34 @@ def make_register() -> Callable[[Any, UnitOutput], None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookConfig:
+    """Another salt is another look."""
+
+    salt: int = 0
+
+
+class Look(Stage[LookConfig]):
+    """A consumer of a long node, as an evaluation is."""
+
+    version, output, config_type = 1, "evaluation", LookConfig
+    inputs = {"checkpoint": Port("checkpoints")}
+
+    def run(self, ctx: StageContext) -> dict[str, Any]:
+        return {"num_steps": ctx.input("checkpoint").facts["progress"]["num_steps"]}
+
+
+def make_failing() -> Callable[[Any, UnitOutput], None]:
+    """Work that reads 100 records, of which as many fail as the payload says."""
+
+    def work(num_failed: int, out: UnitOutput) -> None:
+        out.ledger.add("record", "toy", "en", IN, 100)
+        out.ledger.add("record", "toy", "en", KEPT, 100 - num_failed)
+        out.ledger.add("record", "toy", "en", FAILED, num_failed, reason="broken")
+
+    return work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftConfig:
     """No options."""
 
@@ -229,5 +257,6 @@ TOYS = {
     "count": "tests.toys.stages:Count",
     "shorter": "tests.toys.stages:Shorter",
     "climb": "tests.toys.stages:Climb",
+    "look": "tests.toys.stages:Look",
     "drift": "tests.toys.stages:Drift",
 }

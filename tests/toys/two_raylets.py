@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,21 @@ from tests.toys.runs import digests, run_plan, toy_nodes, toy_plan
 from tests.toys.stages import TOYS
 
 
-def make_whereabouts(word: str) -> Any:
-    """Work that tells on which raylet it ran and from where it imported us."""
+def make_whereabouts(meeting: str) -> Any:
+    """Work that tells on which raylet it ran and from where it imported us. Each raylet has one CPU, and a unit ends
+    only when another one runs at the same time: so both raylets must take part."""
 
     def work(payload: int, out: Any) -> list[str]:
-        import time
-
         import ray
 
         import data_specs
 
-        time.sleep(0.5)
-        return [word, ray.get_runtime_context().get_node_id(), next(iter(data_specs.__path__))]
+        place = Path(meeting)
+        (place / str(payload)).touch()
+        deadline = time.monotonic() + 90
+        while len(list(place.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return [ray.get_runtime_context().get_node_id(), next(iter(data_specs.__path__))]
 
     return work
 
@@ -50,8 +54,11 @@ def main() -> None:
             store = Store.create(folder / "store")
             made = run_plan(store, toy_plan(store, toy_nodes(count={"num_shards": 8})), context=RayContext)
             ctx = RayContext(folder=folder / "where", inputs={}, resources=Resources(), open_artifact=store.open)
-            units = [Unit(key=f"{i}", payload=i) for i in range(4)]
-            places = [r.value for r in ctx.run_units("where", units, partial(make_whereabouts, "here"))]
+            (folder / "meeting").mkdir()
+            units = [Unit(key=f"{i}", payload=i) for i in range(2)]
+            places = [
+                r.value for r in ctx.run_units("where", units, partial(make_whereabouts, str(folder / "meeting")))
+            ]
     finally:
         cluster.shutdown()
     print(json.dumps({"digests": digests(made), "places": places}))

@@ -8,19 +8,17 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipelines.report.charts import bars, heat, legend, stacked_bar
-from pipelines.report.funnel import FunnelRow, funnel_rows, node_totals
+from pipelines.report.funnel import SIDE_KINDS, FunnelRow, funnel_rows, node_totals
 from pipelines.report.html import Child, Html, count, el, fold, join, percent, section, table
 from pipelines.report.summary import RunSummary
 
 _MOST_QUARANTINE = 60
-#: Artifacts that look at documents without passing any on: what they leave out stays in the corpus.
-_SIDE_KINDS = ("tokenizer", "evaluation")
 _LEGEND = (("kept", "var(--good)"), ("dropped", "var(--drop)"), ("failed", "var(--bad)"))
 
 
 def funnel(run: RunSummary) -> Html | None:
     """Bars by node, then per source and domain."""
-    passed_on = {node.name: node.manifest for node in run.nodes if node.artifact.kind not in _SIDE_KINDS}
+    passed_on = {node.name: node.manifest for node in run.nodes if node.artifact.kind not in SIDE_KINDS}
     rows = [row for row in funnel_rows(passed_on) if row.unit in ("record", "document")]
     if not rows:
         return None

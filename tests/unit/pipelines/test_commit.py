@@ -14,7 +14,7 @@ from data_specs.errors import LedgerError, StageError
 from data_specs.ledger import DROPPED, FAILED, IN, KEPT
 from data_specs.manifest import Artifact
 from pipelines.execution.context import LocalContext
-from pipelines.store.commit import build_manifest, kept_upstream
+from pipelines.store.commit import build_manifest
 from stages.base import VIEW, Resources, Stage, StageContext, Unit, UnitOutput
 
 Write = Callable[[UnitOutput], None]
@@ -103,7 +103,7 @@ def key(base: Artifact) -> str:
 def test_an_honest_decision_is_committed(tmp_path: Path, base: Artifact):
     made = commit(tmp_path / "d", Decide, decide([True, False, True], key(base)), base)
     assert made.manifest.view == {"bases": [base.fingerprint], "decisions": []}
-    assert kept_upstream((made,), "document") == {"web": 2}
+    assert made.manifest.ledger.by_source("document", "kept") == {"web": 2}
 
 
 def test_a_lossy_stage_is_refused(tmp_path: Path, base: Artifact):

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from data_specs.errors import LedgerError, SpecError, StoreError
+from data_specs.errors import DataError, LedgerError, SpecError, StageError, StoreError
+from pipelines import runner
+from pipelines.execution.context import LocalContext
 from pipelines.planner import EXTEND, REUSE, RUN
 from pipelines.store.collect import find_garbage, remove_garbage
 from pipelines.store.store import Store
+from stages.base import Resources, Unit
 from tests.toys.runs import digests, run_nodes, run_plan, toy_nodes, toy_plan
+from tests.toys.stages import make_failing
 
 pytestmark = pytest.mark.usefixtures("toy_catalog")
 
@@ -146,7 +150,7 @@ def test_gc_removes_only_what_no_run_refers_to(tmp_path: Path) -> None:
 
 def test_gc_waits_for_no_run(tmp_path: Path) -> None:
     store = Store.create(tmp_path)
-    with store.in_use(), pytest.raises(StoreError, match="is held by"), store.collecting():
+    with store.in_use(), pytest.raises(StoreError, match="in use by another"), store.collecting():
         pass
 
 
@@ -162,15 +166,39 @@ def test_a_pin_keeps_its_artifact_and_cannot_move(tmp_path: Path) -> None:
     assert digests(made)["late"] == digests(run)["shorter"]
 
 
-def test_an_interrupted_node_takes_over_finished_units(tmp_path: Path) -> None:
-    """Remove one unit's record from a build folder: only that unit is redone, and the digest is the same."""
+def test_an_interrupted_node_takes_over_finished_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop before the manifest, lose one unit's record: just that unit is redone, and the digest is the same."""
     whole = run_nodes(tmp_path / "whole", toy_nodes())
     store = Store.create(tmp_path / "broken")
-    with pytest.raises(LedgerError):
-        run_plan(store, toy_plan(store, toy_nodes(shorter={"is_lossy": True})))
-    building = next((store.root / "building" / "shorter").iterdir())
-    assert sorted(p.stem for p in (building / "units" / "decide").iterdir()) == ["00000", "00001", "00002", "00003"]
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "build_manifest", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(store, toy_plan(store, toy_nodes()))
+    records = sorted((store.root / "building" / "count").glob("*/units/count/*.json"))
+    assert [path.stem for path in records] == ["00000", "00001", "00002", "00003"]
+    records[1].unlink()
     finished = run_plan(store, toy_plan(store, toy_nodes()))
+    assert finished.outcomes["count"].phases[0]["num_reused"] == 3
+    assert digests(finished) == digests(whole)
+
+
+def test_killed_between_manifest_and_rename_nothing_is_redone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run_nodes(tmp_path / "whole", toy_nodes())
+    store = Store.create(tmp_path / "broken")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "publish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(store, toy_plan(store, toy_nodes()))
+    finished = run_plan(store, toy_plan(store, toy_nodes()))
+    assert finished.outcomes["count"].phases == []
     assert digests(finished) == digests(whole)
 
 
@@ -182,3 +210,93 @@ def test_an_edited_manifest_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(body))
     with pytest.raises(Exception, match="was edited"):
         toy_plan(Store.create(tmp_path), toy_nodes())
+
+
+def long_nodes(num_steps: int) -> dict:
+    return {
+        **toy_nodes(),
+        "climb": {"stage": "climb", "inputs": {"documents": "shorter"}, "config": {"num_steps": num_steps}},
+        "look": {"stage": "look", "inputs": {"checkpoint": "climb"}},
+    }
+
+
+def test_a_consumer_of_a_long_node_follows_how_far_it_went(tmp_path: Path) -> None:
+    first = run_nodes(tmp_path, long_nodes(5))
+    second = run_nodes(tmp_path, long_nodes(8))
+    looked = [run.outcomes["look"].artifact for run in (first, second)]
+    assert [artifact.facts["num_steps"] for artifact in looked] == [5, 8]
+    assert looked[0].fingerprint != looked[1].fingerprint
+    # back to 5: the old look is still there, and nothing runs
+    assert set(states(Store.create(tmp_path), long_nodes(5)).values()) == {REUSE}
+    # a new consumer of step 5 is refused: the model has gone on
+    nodes = {**long_nodes(5), "look": {**long_nodes(5)["look"], "config": {"salt": 1}}}
+    with pytest.raises(StageError, match=r"needs 'climb' at .*5.*, but it has gone on to .*8"):
+        run_nodes(tmp_path, nodes)
+
+
+def test_a_pinned_long_node_counts_as_far_as_it_has_gone(tmp_path: Path) -> None:
+    store = Store.create(tmp_path)
+    store.pin("top", run_nodes(tmp_path, long_nodes(5)).outcomes["climb"].artifact)
+    nodes = {"look": {"stage": "look", "inputs": {"checkpoint": "pin:top"}}}
+    assert toy_plan(store, nodes).nodes[0].state == REUSE
+    run_nodes(tmp_path, long_nodes(8))
+    assert toy_plan(store, nodes).nodes[0].state == REUSE  # as `look` above has seen step 8 already
+    other = {"look": {"stage": "look", "inputs": {"checkpoint": "pin:top"}, "config": {"salt": 1}}}
+    assert run_plan(store, toy_plan(store, other)).outcomes["look"].artifact.facts["num_steps"] == 8
+
+
+def test_a_long_node_is_rerun_only_as_far_as_it_went(tmp_path: Path) -> None:
+    run_nodes(tmp_path, long_nodes(8))
+    store = Store.create(tmp_path)
+    with pytest.raises(StageError, match="a rerun must ask for exactly that"):
+        run_plan(store, toy_plan(store, long_nodes(5), force=["climb"]), force=True)
+    forced = run_plan(store, toy_plan(store, long_nodes(8), force=["climb"]), force=True)
+    # the toy's facts say from where it started: 0 again, so it is repeatable
+    assert forced.warnings == []
+
+
+@pytest.mark.parametrize("name", ["../format", "a/b", "", ".hidden"])
+def test_a_pin_is_a_plain_name(tmp_path: Path, name: str) -> None:
+    artifact = run_nodes(tmp_path, toy_nodes()).outcomes["count"].artifact
+    with pytest.raises(SpecError, match="a name is letters"):
+        Store.create(tmp_path).pin(name, artifact)
+
+
+def test_gc_finds_abandoned_and_damaged_folders(tmp_path: Path) -> None:
+    run_nodes(tmp_path, toy_nodes())
+    store = Store.create(tmp_path)
+    (store.root / "building" / "count" / ("0" * 16) / "documents").mkdir(parents=True)
+    (store.root / "artifacts" / "count" / ("1" * 16)).mkdir()
+    damaged = store.root / "artifacts" / "shorter" / ("2" * 16)
+    damaged.mkdir()
+    (damaged / "manifest.json").write_text("{")
+    assert sorted(item.path.name[0] for item in find_garbage(store)) == ["0", "1", "2"]
+
+
+def test_a_shard_that_is_gone_is_told_at_planning(tmp_path: Path) -> None:
+    artifact = run_nodes(tmp_path, toy_nodes()).outcomes["count"].artifact
+    artifact.shard_path(artifact.manifest.shards[0]).unlink()
+    with pytest.raises(DataError, match=r"lists documents/00000-000.parquet, which is gone \(1 of 4"):
+        toy_plan(Store.create(tmp_path), toy_nodes())
+
+
+def test_two_decisions_over_one_base_make_one_view(tmp_path: Path) -> None:
+    """A row stays when both kept it: limits 100 and 60 together are limit 60."""
+    nodes = {
+        **toy_nodes(),
+        "strict": {"stage": "shorter", "inputs": {"documents": "count"}, "config": {"max_chars": 60}},
+        "both": {"stage": "shorter", "inputs": {"documents": ["shorter", "strict"]}, "config": {"max_chars": 10**6}},
+    }
+    run = run_nodes(tmp_path, nodes)
+    kept = {name: run.outcomes[name].artifact.manifest.ledger.total("document", "kept") for name in nodes}
+    assert kept["both"] == kept["strict"] < kept["shorter"]
+
+
+def test_the_failure_rate_is_judged_over_the_whole_phase(tmp_path: Path) -> None:
+    """40 of 100 in the first unit, 40 of 500 in all: under a limit of 20 %, whatever finishes first."""
+    ctx = LocalContext(folder=tmp_path, inputs={}, resources=Resources(), open_artifact=lambda digest: None)
+    units = [Unit(key=str(i), payload=40 if i == 0 else 0) for i in range(5)]
+    ctx.run_units("read", units, make_failing)
+    ctx = LocalContext(folder=tmp_path / "all", inputs={}, resources=Resources(), open_artifact=lambda digest: None)
+    with pytest.raises(StageError, match="200 of 500 records failed"):
+        ctx.run_units("read", [Unit(key=str(i), payload=40) for i in range(5)], make_failing)

@@ -239,9 +239,9 @@ def test_the_stage_registers_weights_losses_and_rows(tmp_path, inputs):
     bench = Bench(tmp_path / "bench")
     made = run_pretrain(bench, inputs, num_steps=12)
     assert sorted((s.port, s.name) for s in made.manifest.shards) == [
-        ("losses", "00000-000.parquet"),
-        ("model", "model.json"),
-        ("model", "model.safetensors"),
+        ("losses", "losses-00000012.jsonl"),
+        ("model", "card-00000012.json"),
+        ("model", "weights-00000012.safetensors"),
     ]
     facts = made.facts
     assert facts["num_tokens"] == 12 * 96
@@ -250,7 +250,7 @@ def test_the_stage_registers_weights_losses_and_rows(tmp_path, inputs):
     assert sum(facts["expert_load"][0]) == facts["num_tokens"]
     assert facts["loss_last"]["zh"] < facts["loss_first"]["zh"]
     assert facts["weights_sha256"] == made.shards("model")[1].file_digest
-    saved = load_file(made.file("model", "model.safetensors"))
+    saved = load_file(made.file("model", "weights-00000012.safetensors"))
     assert sum(tensor.numel() for tensor in saved.values()) == facts["num_parameters"]
 
 
@@ -262,3 +262,9 @@ def test_more_steps_continue_the_same_artifact(tmp_path, inputs):
     assert longer.facts["num_steps"] == 7
     whole = run_pretrain(Bench(tmp_path / "other"), inputs, num_steps=7)
     assert longer.manifest.logical_digest == whole.manifest.logical_digest
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_way_out(tmp_path, inputs):
+    """An absurd rate makes the weights overflow; nothing of that step is saved."""
+    with pytest.raises(StageError, match=r"not finite.*peak_learning_rate \(1e\+30\)"):
+        run_pretrain(Bench(tmp_path / "bench"), inputs, num_steps=12, peak_learning_rate=1e30, clip_norm=None)
