@@ -42,7 +42,7 @@ def trace(options: argparse.Namespace) -> None:
         raise SpecError("trace: --row and --token go with --step")
     if options.token is not None and options.row is None:
         raise SpecError("trace: --token K is a token of a row; give --row I too")
-    ancestry = open_ancestry(Store.create(options.store), options.of)
+    ancestry = open_ancestry(Store.existing(options.store), options.of)
     console = make_console()
     if options.doc is not None:
         print_forward(console, ancestry, options.doc, options.until)

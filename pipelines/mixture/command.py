@@ -71,7 +71,7 @@ def show_mixture(options: argparse.Namespace) -> None:
     if "mixture" not in values:
         if options.of is None or options.pools is not None or scale is not None:
             raise SpecError("mixture: give mixture=NAME, or --of RUN for the plan of a run")
-        ancestry = open_ancestry(Store.create(options.store), options.of)
+        ancestry = open_ancestry(Store.existing(options.store), options.of)
         _print_plan(console, ancestry.plan, horizon(ancestry, options.steps), f"plan of {options.of}")
         return
     if options.of is not None or options.steps is not None:
@@ -83,7 +83,7 @@ def show_mixture(options: argparse.Namespace) -> None:
         console.print(f"{mixture.reference}\n", highlight=False, markup=False)
         console.print(table(mixture, 1 if scale is None else scale), highlight=False, markup=False, soft_wrap=True)
         return
-    pools = find_artifact(Store.create(options.store), options.pools)
+    pools = find_artifact(Store.existing(options.store), options.pools)
     if pools.kind != "pools":
         raise SpecError(f"--pools {options.pools}: is a {pools.kind} artifact; name the node of stage pack")
     plan, factor = plan_of_mixture(
