@@ -22,7 +22,7 @@ import orjson
 from data_specs.config import parse_config
 from data_specs.document import make_doc_id
 from data_specs.errors import DataError
-from data_specs.source import SourceCard
+from data_specs.source import Source, SourceCard, SourceFile
 from stages.ingest.byte_stream import ByteStream
 from stages.ingest.charset import decode_file
 from stages.ingest.json_reader import to_draft, walk
@@ -30,12 +30,14 @@ from stages.ingest.line_reader import read_lines
 from stages.ingest.options import IngestConfig, JsonFields, card_fields
 from stages.ingest.record import Draft, Outcome
 from stages.ingest.stage import read_piece
-from stages.ingest.units import Piece
+from stages.ingest.units import Piece, whole_piece
 from stages.ingest.warc_reader import WarcRecord, read_warc
 from stages.ingest.web_page import page_draft
 
 #: What no text shard can hold; ingest writes U+FFFD for it, and nothing for NUL.
 _SURROGATES = re.compile("[\ud800-\udfff]")
+#: Web archives under ``format: warc`` that are not framed as plain or gzip WARC.
+_OTHER_ARCHIVES = (".arc", ".arc.gz", ".wacz", ".lz4", ".bz2")
 _LINES = 1 << 62  # no limit on a line that ingest accepted
 
 
@@ -90,13 +92,16 @@ def read_raw_record(source: Mapping[str, Any], document: Mapping[str, Any], conf
             f"source {card.name!r}: {path} has {num_bytes} bytes, {listed['num_bytes']} when it was ingested; the raw "
             f"record cannot be trusted"
         )
-    piece = Piece(document["file_index"], name, path, num_bytes, str(listed["sha256"]))
+    files = tuple(SourceFile(**file) for file in source["files"])
+    piece = whole_piece(Source(card, files), document["file_index"], config)
     with open(path, "rb", buffering=0) as handle:
         index, offset = int(document["record_index"]), int(document["record_offset"])
-        if card.format == "warc":
+        if card.format == "warc" and not name.lower().endswith(_OTHER_ARCHIVES):
             place, data, outcome = _warc_record(cast(BinaryIO, handle), index, offset, config)
         elif card.format == "jsonl":
             place, data, outcome = _json_record(cast(BinaryIO, handle), piece, card, index, offset, config)
+        elif card.format != "files":
+            place, data, outcome = _framed_record(piece, card, index, config)
         else:
             place, data, outcome = _file_record(cast(BinaryIO, handle), piece, card, document, config)
     draft = outcome if isinstance(outcome, Draft) else None
@@ -176,6 +181,14 @@ def _json_value(data: bytes, encoding: str | None, config: IngestConfig) -> Any:
         return json.loads(decode_file(data, encoding, config.max_bad_characters).text, strict=False)
     except ValueError as error:
         raise DataError(f"the bytes at the locator are no JSON any more: {error}") from None
+
+
+def _framed_record(piece: Piece, card: SourceCard, index: int, config: IngestConfig) -> _Read:
+    """Tables, catalogues, pairs and packed archives: what their own reader takes from the record, not its bytes."""
+    for outcome in read_piece(piece, card, config):
+        if isinstance(outcome, Draft) and outcome.record_index == index:
+            return f"record {index}, as the {card.format} reader takes it", outcome.text.encode(), outcome
+    raise DataError(f"{piece.path}: record {index} gives no document any more")
 
 
 def _file_record(

@@ -32,7 +32,7 @@ OVERLAP, WHOLE, TOO_SHORT = range(3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlap:
-    """How much of an item counts, in tokens; the defaults are for Han and chosen on real data (DECISIONS 11)."""
+    """How much of an item counts, in tokens; the defaults are for Han and chosen on real data (DECISIONS 20)."""
 
     length: int = 6  # of a shingle
     overlap: int = 30  # tokens of a window that shared shingles must cover

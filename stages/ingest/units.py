@@ -58,6 +58,12 @@ def plan_units(sources: Sequence[Source], config: IngestConfig) -> list[Unit]:
     return units
 
 
+def whole_piece(source: Source, file_index: int, config: IngestConfig) -> Piece:
+    """One listed file as a piece, with its partner where the files of a source come in pairs."""
+    (piece,) = {replace(p, start=0, end=None) for p in _pieces(source, config) if p.file_index == file_index}
+    return piece
+
+
 def _pieces(source: Source, config: IngestConfig) -> list[Piece]:
     fields = card_fields(source.card)
     if isinstance(fields, PairFields):
