@@ -272,15 +272,15 @@ def main() -> None:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     table = Table(Results(options.out))
-    for _ in range(options.repeat):
-        shutil.rmtree(work / "demo", ignore_errors=True)
-        demo(work, table)
     artifacts = whole_line(data, work / "store", table)
     training(artifacts, table)
     caching(data, work / "store", table)
     raw_files(data, work, table)
     repeatable(data, work / "store", table)
     ten_times(data, work, table)
+    for _ in range(options.repeat):
+        shutil.rmtree(work / "demo", ignore_errors=True)
+        demo(work, table)
     table.print()
     sys.exit(0 if all(holds for *_, holds in table.rows) else 1)
 
