@@ -5,7 +5,6 @@ Legend: B rows, T tokens.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from stages.model.batch import MicroBatch, dispatch_tensors, to_device
 from stages.model.config import ModelShape
 from stages.model.decoder import Decoder
 from stages.model.dispatch import check_table, plan_layers
+from stages.model.exported import exported_files
 from stages.model.loss import row_losses
 
 _CPU = torch.device("cpu")
@@ -61,11 +61,10 @@ def make_measure(config: EvaluateConfig, checkpoint_path: Path, pools_path: Path
 
 def load_model(checkpoint: Artifact) -> tuple[Decoder, list[str]]:
     """The exported model of a ``checkpoints`` artifact and the names of its domains in expert order."""
-    files = {Path(shard.name).suffix: checkpoint.shard_path(shard) for shard in checkpoint.shards("model")}
-    card = json.loads(files[".json"].read_text("utf-8"))
+    weights, card = exported_files(checkpoint)
     with torch.device("meta"):
         model = Decoder(ModelShape.from_json(card["shape"]))
-    model.load_state_dict(load_file(files[".safetensors"]), assign=True)
+    model.load_state_dict(load_file(weights), assign=True)
     return model.eval(), card["domains"]
 
 

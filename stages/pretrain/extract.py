@@ -1,12 +1,11 @@
 """From the artifacts of a trained model to a folder that holds the sub-model of one domain.
 
-The folder has the files of an exported model (``model.safetensors``, ``model.json``) and its own ``table.npy``; the
+The folder has ``model.safetensors``, ``model.json`` and its own ``table.npy``; the
 card says which model it comes from. Reads one tensor at a time: the whole model need not fit into memory.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from data_specs.fingerprint import file_digest
 from data_specs.manifest import Artifact, write_json
 from stages.model.config import ModelShape
 from stages.model.dispatch import check_table
+from stages.model.exported import exported_files
 from stages.model.extract import extract_table, extract_weights, sub_model_shape
 from stages.model.parameters import num_active_parameters, num_parameters
 
@@ -27,7 +27,7 @@ WEIGHTS, CARD, TABLE = "model.safetensors", "model.json", "table.npy"
 
 def extract_domain(checkpoint: Artifact, routing: Artifact, domain: str, folder: Path) -> dict[str, Any]:
     """Write the sub-model of ``domain`` into the new ``folder`` and return its card."""
-    card = json.loads(checkpoint.file("model", CARD).read_text("utf-8"))
+    trained, card = exported_files(checkpoint)
     if card["routing_digest"] != routing.manifest.logical_digest:
         raise DataError(
             f"{routing.path}: routing table {routing.manifest.logical_digest} is not the model's "
@@ -45,7 +45,7 @@ def extract_domain(checkpoint: Artifact, routing: Artifact, domain: str, folder:
     table = np.load(routing.file("table"), allow_pickle=False)
     check_table(table, shape.config.experts_per_domain, str(routing.file("table")))
     weights = {}
-    with safe_open(checkpoint.file("model", WEIGHTS), framework="pt") as file:
+    with safe_open(trained, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 - it is no mapping
             weights |= extract_weights({name: file.get_tensor(name)}, shape, index)
     folder.mkdir(parents=True)

@@ -13,6 +13,7 @@ from data_specs.errors import DataError, SpecError
 from data_specs.manifest import Artifact
 from stages.model.config import ModelShape
 from stages.model.decoder import Decoder
+from stages.model.exported import exported_files
 from stages.pretrain.extract import extract_domain
 from tests.stage_harness import Bench
 from tests.unit.model.batches import batch_of
@@ -38,8 +39,8 @@ def test_the_folder_holds_a_model_with_the_same_logits(tmp_path, trained):
     card = extract_domain(checkpoint, routing, "zh", folder)
     assert json.loads((folder / "model.json").read_text()) == card
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors", "table.npy"]
-    whole_card = json.loads(checkpoint.file("model", "model.json").read_text())
-    whole = _load(checkpoint.file("model", "model.safetensors"), whole_card)
+    weights, whole_card = exported_files(checkpoint)
+    whole = _load(weights, whole_card)
     model = _load(folder / "model.safetensors", card)
     assert card["num_parameters"] == sum(p.numel() for p in model.parameters()) < whole_card["num_parameters"]
     rows, zh = [[5, 9, 3, 7, 0, 8, 2], [8, 2, 11, 6, 4, 39, 0]], whole_card["domains"].index("zh")
