@@ -251,7 +251,8 @@ def _real_texts(data: Path) -> Iterator[str]:
     """Real Chinese text of the set, as it lies in its JSON files."""
     for path in sorted((data / "text-zh" / "finance").glob("*.json")):
         for record in json.loads(path.read_text("utf-8")):
-            yield from (value for value in record.values() if isinstance(value, str) and len(value) > 200)
+            values = record.values() if isinstance(record, dict) else record
+            yield from (value for value in values if isinstance(value, str) and len(value) > 200)
 
 
 def demo(work: Path, table: Table) -> None:

@@ -113,8 +113,9 @@ def test_killed_at_seeded_moments_of_a_long_job(tmp_path: Path, seed: int) -> No
     finished = num_records(tmp_path)
     committed = len(list((tmp_path / "store" / "artifacts").glob("*/*/manifest.json")))
     result = finish(start(tmp_path, nodes, "--num-cpus", "2"))
-    # a committed node's records are gone with its commit: its 26 units count as finished
-    assert len(started_units(tmp_path)) - before == 52 - finished - 26 * committed
+    # a committed node's records are gone with its commit: its 26 units count as finished. Fewer may run again, since
+    # workers of the killed driver may end the unit they hold after the count
+    assert len(started_units(tmp_path)) - before <= 52 - finished - 26 * committed
     assert result["digests"] == digests(run_nodes(tmp_path / "undisturbed", nodes))
 
 
