@@ -21,6 +21,8 @@ from pipelines.store.store import Store
 
 _EXCERPT_CHARACTERS = 300
 _HEX_ID = 32
+#: Characters shown around the first edit.
+_EDIT_BEFORE, _EDIT_AFTER = 10, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def follow_document(store: Store, run: dict[str, Any], name: str) -> Iterator[tu
                 yield node, _describe(found.document, store, run, node)
                 before = texts.get(found.document["doc_id"])
                 if before is not None:
-                    yield node, _edit(before, found.document["text"])
+                    yield node, describe_edit(before, found.document["text"])
                 texts[found.document["doc_id"]] = found.document["text"]
         elif artifact.kind in ("decisions", "signals", "split"):
             for (key, row), doc_id in places.items():
@@ -86,14 +88,13 @@ def find_document(artifact: Artifact, name: str) -> Iterator[Found]:
                 yield Found(artifact.shard_key(shard), row, document)
 
 
-def _edit(before: str, after: str) -> str:
-    """What the node changed, by the first place where the texts part."""
+def describe_edit(before: str, after: str) -> str:
+    """What a node changed, by the first place where the texts part."""
     if before == after:
-        return "text unchanged"
-    place = next(
-        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
-    )
-    old, new = (text[max(0, place - 10) : place + 30] for text in (before, after))
+        return f"text unchanged, {len(after):,} characters"
+    pairs = enumerate(zip(before, after, strict=False))
+    place = next((i for i, (old, new) in pairs if old != new), min(len(before), len(after)))
+    old, new = (text[max(0, place - _EDIT_BEFORE) : place + _EDIT_AFTER] for text in (before, after))
     return f"edited: {len(before):,} -> {len(after):,} characters; first at {place:,}: {old!r} -> {new!r}"
 
 

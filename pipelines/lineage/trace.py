@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from data_specs.token_store import SPLITS
-from pipelines.inspect.explain import sidecar_line
+from pipelines.inspect.explain import describe_edit, sidecar_line
 from pipelines.lineage.ancestry import Ancestry
 from pipelines.lineage.backward import BatchRow, TokenOrigin, batch_row, rows_of_step, token_origin
 from pipelines.lineage.forward import find_everywhere, first_document, horizon, segments_of_document, visits
@@ -93,7 +93,7 @@ def history(ancestry: Ancestry, doc_id: bytes) -> Iterator[tuple[str, str]]:
             for (name, key), place in found.items():
                 if name == node and key.startswith(short):
                     text = place.document["text"]
-                    yield node, _edit(before, text, place.document)
+                    yield node, _found(place.document) if before is None else describe_edit(before, text)
                     before = text
                     places.add((key, place.row))
         elif artifact.kind in ("signals", "decisions", "split"):
@@ -187,15 +187,7 @@ def _around(origin: TokenOrigin) -> str:
     return f"{left}⟦{middle}⟧{right}"
 
 
-def _edit(before: str | None, after: str, document: dict[str, Any]) -> str:
-    if before is None:
-        where = f"record {document['record_index']} of file {document['file_index']}"
-        return f"url {document['url']} {where}; {len(after):,} characters: {' '.join(after[:200].split())!r}"
-    if before == after:
-        return f"text unchanged, {len(after):,} characters"
-    pairs = enumerate(zip(before, after, strict=False))
-    same = next((place for place, (old, new) in pairs if old != new), min(len(before), len(after)))
-    return (
-        f"text edited: {len(before):,} characters became {len(after):,}; they part at character {same:,}: "
-        f"{before[same : same + 40]!r} became {after[same : same + 40]!r}"
-    )
+def _found(document: dict[str, Any]) -> str:
+    text = document["text"]
+    where = f"record {document['record_index']} of file {document['file_index']}"
+    return f"url {document['url']} {where}; {len(text):,} characters: {' '.join(text[:200].split())!r}"

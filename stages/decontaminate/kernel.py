@@ -1,7 +1,6 @@
 """Compiled loops of decontamination: tokens, shingles that an item shares, and stretches that they cover.
 
-They see UTF-8 bytes and offsets, no Python object per document or shingle. All that call each other stand in this
-file, because a cached kernel is only compiled anew when its own file changes.
+They see UTF-8 bytes and offsets, no Python object per document or shingle.
 
 Sizes: N documents of a batch, G shingle lengths, H hits (shared shingles) of a batch.
 """
@@ -11,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from stages.text.kernel import FNV_PRIME, ROLL, SINGLE_SALT, decode, mix64
+
 #: Layout of an entry of the folding table (see stages.decontaminate.folding): folded code point below, flags above.
 FOLD_MASK = 0x1FFFFF
 WORD_BIT, SINGLE_BIT = 21, 22
@@ -19,50 +20,8 @@ SLACK = 8
 _ONE = np.uint64(1)
 _FOLD = np.uint64(FOLD_MASK)
 _WORD_BIT, _SINGLE_BIT = np.uint64(WORD_BIT), np.uint64(SINGLE_BIT)
-#: FNV-1a, 64 bit: a word is hashed character by character.
-_FNV_PRIME = np.uint64(0x100000001B3)
-#: Base of the rolling polynomial over token hashes (2**64 / golden ratio, odd).
-_ROLL = np.uint64(0x9E3779B97F4A7C15)
-#: Keeps a token of one character apart from a word of one letter.
-_SINGLE_SALT = np.uint64(0x8EBC6AF09C88C6E3)
 #: Spans reported of one item in one document; a text that repeats a phrase would otherwise fill the evidence.
 MAX_SPANS = 16
-
-
-@njit(cache=True, nogil=True)
-def mix64(value):
-    """The 64-bit finaliser of MurmurHash3."""
-    value ^= value >> np.uint64(33)
-    value *= np.uint64(0xFF51AFD7ED558CCD)
-    value ^= value >> np.uint64(33)
-    value *= np.uint64(0xC4CEB9FE1A85EC53)
-    return value ^ (value >> np.uint64(33))
-
-
-@njit(cache=True, nogil=True)
-def decode(data, position, end):
-    """(code point, bytes) of a character beyond ASCII; a sequence cut by ``end`` reads as one symbol."""
-    first = np.uint64(data[position])
-    left = end - position
-    low = np.uint64(0x3F)
-    six, twelve, eighteen = np.uint64(6), np.uint64(12), np.uint64(18)
-    if first < np.uint64(0xE0):
-        if left < np.uint64(2):
-            return np.uint64(0), _ONE
-        return ((first & np.uint64(0x1F)) << six) | (np.uint64(data[position + _ONE]) & low), np.uint64(2)
-    if left < np.uint64(3):
-        return np.uint64(0), _ONE
-    second = np.uint64(data[position + _ONE]) & low
-    third = np.uint64(data[position + np.uint64(2)]) & low
-    if first < np.uint64(0xF0):
-        return ((first & np.uint64(0x0F)) << twelve) | (second << six) | third, np.uint64(3)
-    if left < np.uint64(4):
-        return np.uint64(0), _ONE
-    fourth = np.uint64(data[position + np.uint64(3)]) & low
-    return (
-        ((first & np.uint64(0x07)) << eighteen) | (second << twelve) | (third << six) | fourth,
-        np.uint64(4),
-    )
 
 
 @njit(cache=True, nogil=True)
@@ -89,9 +48,9 @@ def tokenise(data, start, end, table, tokens, begins):
         begins[count] = begin
         count += in_word & (word ^ _ONE)
         begin = position if word & (in_word ^ _ONE) else begin
-        value = ((value ^ folded) * _FNV_PRIME) & (np.uint64(0) - word)
+        value = ((value ^ folded) * FNV_PRIME) & (np.uint64(0) - word)
         in_word = word
-        tokens[count] = (_SINGLE_SALT ^ folded) * _FNV_PRIME
+        tokens[count] = (SINGLE_SALT ^ folded) * FNV_PRIME
         begins[count] = begin if word else position
         count += single
         num_single += single
@@ -112,13 +71,13 @@ def shingle(tokens, count, length, shingles):
     salt = np.uint64(length)
     top, rolled = _ONE, np.uint64(0)
     for i in range(length):
-        rolled = rolled * _ROLL + tokens[i]
+        rolled = rolled * ROLL + tokens[i]
         if i:
-            top *= _ROLL
+            top *= ROLL
     last = count - length
     for i in range(last):
         shingles[i] = mix64(rolled ^ salt)
-        rolled = (rolled - tokens[i] * top) * _ROLL + tokens[i + length]
+        rolled = (rolled - tokens[i] * top) * ROLL + tokens[i + length]
     shingles[last] = mix64(rolled ^ salt)
     return last + 1
 

@@ -1,8 +1,7 @@
 """Compiled kernels over Arrow text buffers: tokens, shingles, signatures, band keys, normal forms.
 
 They see UTF-8 bytes and offsets, no Python object per document or shingle; the unit of a document is decided while it
-is cut, so no second pass counts scripts. All kernels that call each other stand in this one file, because a cached
-kernel is only compiled anew when its own file changes.
+is cut, so no second pass counts scripts.
 
 Sizes: N documents of a batch, P permutations, B bands of R rows (B * R <= P).
 """
@@ -13,9 +12,9 @@ import numpy as np
 from numba import njit
 
 from stages.dedup.shingles import CHARACTERS, CODE, WORDS
+from stages.text.kernel import FNV_BASIS, FNV_PRIME, ROLL, SINGLE_SALT, character_at, decode, mix64
 
-#: Layout of an entry of the folding table (see stages.dedup.folding): folded code point below, flags above. It stands
-#: here and not there because of the cache rule above.
+#: Layout of an entry of the folding table (see stages.dedup.folding): folded code point below, flags above.
 FOLD_MASK = 0x1FFFFF
 SPACE_BIT, WORD_BIT, UNSPACED_BIT, COMPOSES_BIT = 21, 22, 23, 24
 
@@ -23,27 +22,10 @@ _ONE = np.uint64(1)
 _FOLD = np.uint64(FOLD_MASK)
 _SPACE, _COMPOSES = np.uint64(1 << SPACE_BIT), np.uint64(1 << COMPOSES_BIT)
 _SPACE_BIT, _WORD_BIT, _UNSPACED_BIT = (np.uint64(bit) for bit in (SPACE_BIT, WORD_BIT, UNSPACED_BIT))
-#: FNV-1a, 64 bit: a token is hashed character by character.
-_FNV_BASIS = np.uint64(0xCBF29CE484222325)
-_FNV_PRIME = np.uint64(0x100000001B3)
-#: Base of the rolling polynomial over token hashes (2**64 / golden ratio, odd).
-_ROLL = np.uint64(0x9E3779B97F4A7C15)
-#: Keeps a token of one character apart from a word of one letter, which starts from 0.
-_SINGLE_SALT = np.uint64(0x8EBC6AF09C88C6E3)
 #: Keeps shingles of code apart from those of prose.
 _CODE_SALT = np.uint64(0xA0761D6478BD642F)
 _SHORT_SALT = np.uint64(0xE7037ED1A0B428DB)
 _ALL_ONES = np.uint32(0xFFFFFFFF)
-
-
-@njit(cache=True, nogil=True)
-def mix64(value):
-    """The 64-bit finaliser of MurmurHash3: a bijection that spreads every bit."""
-    value ^= value >> np.uint64(33)
-    value *= np.uint64(0xFF51AFD7ED558CCD)
-    value ^= value >> np.uint64(33)
-    value *= np.uint64(0xC4CEB9FE1A85EC53)
-    return value ^ (value >> np.uint64(33))
 
 
 @njit(cache=True, nogil=True)
@@ -54,45 +36,6 @@ def mix32(value):
     value = np.uint32(value ^ (value >> np.uint32(13)))
     value = np.uint32(value * np.uint32(0xC2B2AE35))
     return np.uint32(value ^ (value >> np.uint32(16)))
-
-
-@njit(cache=True, nogil=True)
-def decode(data, position, end):
-    """(code point, bytes) of a character beyond ASCII; a sequence cut by ``end`` reads as one symbol.
-
-    Everything is uint64: with mixed widths and signed indices, as :mod:`stages.text.scripts` has them for counting,
-    the tokeniser below runs at half the speed.
-    """
-    first = np.uint64(data[position])
-    left = end - position
-    low = np.uint64(0x3F)
-    six, twelve, eighteen = np.uint64(6), np.uint64(12), np.uint64(18)
-    if first < np.uint64(0xE0):
-        if left < np.uint64(2):
-            return np.uint64(0), _ONE
-        return ((first & np.uint64(0x1F)) << six) | (np.uint64(data[position + _ONE]) & low), np.uint64(2)
-    if left < np.uint64(3):
-        return np.uint64(0), _ONE
-    second = np.uint64(data[position + _ONE]) & low
-    third = np.uint64(data[position + np.uint64(2)]) & low
-    if first < np.uint64(0xF0):
-        return ((first & np.uint64(0x0F)) << twelve) | (second << six) | third, np.uint64(3)
-    if left < np.uint64(4):
-        return np.uint64(0), _ONE
-    fourth = np.uint64(data[position + np.uint64(3)]) & low
-    return (
-        ((first & np.uint64(0x07)) << eighteen) | (second << twelve) | (third << six) | fourth,
-        np.uint64(4),
-    )
-
-
-@njit(cache=True, nogil=True)
-def character_at(data, position, end):
-    """(code point, bytes) at ``position``."""
-    code = np.uint64(data[position])
-    if code < np.uint64(0x80):
-        return code, _ONE
-    return decode(data, position, end)
 
 
 @njit(cache=True, nogil=True)
@@ -120,9 +63,9 @@ def tokenise(data, start, end, table, is_code, tokens):
         symbol = (((entry >> _WORD_BIT) | (entry >> _SPACE_BIT)) & _ONE) ^ _ONE
         tokens[count] = value
         count += in_word & (word ^ _ONE)
-        value = ((value ^ folded) * _FNV_PRIME) & (np.uint64(0) - word)
+        value = ((value ^ folded) * FNV_PRIME) & (np.uint64(0) - word)
         in_word = word
-        tokens[count] = (_SINGLE_SALT ^ folded) * _FNV_PRIME
+        tokens[count] = (SINGLE_SALT ^ folded) * FNV_PRIME
         count += unspaced | (symbol & keep_case)
         num_unspaced += unspaced
     tokens[count] = value
@@ -135,7 +78,7 @@ def tokenise(data, start, end, table, is_code, tokens):
 @njit(cache=True, nogil=True)
 def whole_hash(data, start, end, table, is_code):
     """Hash of the whole folded text, whitespace runs as one space and none at the ends."""
-    value, gap = _FNV_BASIS, False
+    value, gap = FNV_BASIS, False
     position = np.uint64(start)
     end = np.uint64(end)
     while position < end:
@@ -143,13 +86,13 @@ def whole_hash(data, start, end, table, is_code):
         entry = np.uint64(table[code]) if code < np.uint64(table.shape[0]) else code
         position += step
         if entry & _SPACE:
-            gap = value != _FNV_BASIS
+            gap = value != FNV_BASIS
             continue
         if gap:
-            value = (value ^ np.uint64(32)) * _FNV_PRIME
+            value = (value ^ np.uint64(32)) * FNV_PRIME
             gap = False
         folded = code if is_code else entry & _FOLD
-        value = (value ^ folded) * _FNV_PRIME
+        value = (value ^ folded) * FNV_PRIME
     return mix64(value ^ _SHORT_SALT)
 
 
@@ -173,14 +116,14 @@ def shingle(data, start, end, table, is_code, lengths, tokens):
     top = np.uint64(1)
     rolled = np.uint64(0)
     for i in range(length):
-        rolled = rolled * _ROLL + tokens[i]
+        rolled = rolled * ROLL + tokens[i]
         if i:
-            top *= _ROLL
+            top *= ROLL
     last = count - length
     for i in range(last):
         oldest = tokens[i]
         tokens[i] = mix64(rolled ^ salt)
-        rolled = (rolled - oldest * top) * _ROLL + tokens[i + length]
+        rolled = (rolled - oldest * top) * ROLL + tokens[i + length]
     tokens[last] = mix64(rolled ^ salt)
     return last + 1, unit
 
@@ -225,7 +168,7 @@ def band_keys(signatures, inside, num_bands, rows_per_band, keys):
         if not inside[row]:
             continue
         for band in range(num_bands):
-            value = np.uint64(band + 1) * _ROLL
+            value = np.uint64(band + 1) * ROLL
             for k in range(band * rows_per_band, (band + 1) * rows_per_band):
                 value = mix64(value ^ np.uint64(signatures[row, k]))
             keys[row, band] = value

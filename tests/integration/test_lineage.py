@@ -245,7 +245,7 @@ def test_the_command_prints_both_directions(line: Line, capsys: pytest.CaptureFi
     assert cli.main(["trace", "--doc", "https://b.example/104", *store]) == 0
     shown = capsys.readouterr().out
     assert line.raw[mark(104)].decode()[:60] in shown
-    assert "text edited" in shown
+    assert "edited: " in shown
     assert f"of the {NUM_TRAINED} steps trained" in shown or "held out" in shown
 
 
