@@ -2,10 +2,12 @@
 
     python -m tests.bench.accept_A --input /path/to/real/data --work /tmp/accept --out accept_A.jsonl
 
-``--input`` is a folder laid out like the shared set of real dumps (the cards of `experiment=real_data` say how). The
-table at the end has one line per demand: what was wanted, what was seen, and whether it holds. Everything is run
-through the command line, as a user would. Behaviours under SIGKILL, many workers and two raylets are tests
-(`make test`, `make test-slow`); this measures.
+``--input`` is a folder laid out like the shared set of real dumps: of the cards that `experiment=real_data` names,
+those are used whose patterns match a file there. Your own cards: `--set cards=[FOLDER]
+--set nodes.ingest.inputs.sources=[source:mine]`. The table has one line per demand: what was wanted, what was seen, and
+whether it holds; lines are printed as they come and all together at the end. Everything is run through the command
+line, as a user would. Behaviours under SIGKILL, many workers and two raylets are tests (`make test`, `make test-slow`);
+this measures.
 """
 
 from __future__ import annotations
@@ -17,39 +19,62 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
+from data_specs.errors import SpecError
 from data_specs.ledger import FAILED, IN, KEPT
 from data_specs.manifest import Artifact
+from data_specs.source import list_files, load_card
+from pipelines.compose import compose_values
 from pipelines.inspect.lookup import find_run, run_artifacts
 from pipelines.store.store import Store
-from tests.bench.measure import Results, Usage, measure_command
+from tests.bench.measure import Results, Table, Usage, measure_command
 
 KAITIAN = [sys.executable, "-m", "pipelines.cli"]
 MAX_WORKER_BYTES = 1.5 * 2**30
 NUM_COPIES = 10
+#: Files to which a line end may be added without harm.
+PLAIN_FORMATS, PLAIN_ENDINGS = ("jsonl", "csv", "files"), (".json", ".jsonl", ".csv", ".txt", ".md")
 
 
-class Table:
-    """Demands and what was seen of them."""
+@dataclass(frozen=True)
+class Setting:
+    """What the acceptance runs on."""
 
-    def __init__(self, results: Results) -> None:
-        self.results = results
-        self.rows: list[tuple[str, str, str, bool]] = []
+    data: Path
+    work: Path
+    table: Table
+    results: Results
+    more: tuple[str, ...]  # overrides of every run over the input
 
-    def check(self, demand: str, wanted: str, seen: str, holds: bool) -> None:
-        self.rows.append((demand, wanted, seen, holds))
+    @property
+    def store(self) -> Path:
+        return self.work / "store"
 
-    def print(self) -> None:
-        print("\n| demand | wanted | seen | holds |\n|---|---|---|---|")
-        for demand, wanted, seen, holds in self.rows:
-            print(f"| {demand} | {wanted} | {seen} | {'yes' if holds else 'NO'} |")
+    def words(self, *more: str) -> list[str]:
+        """The acceptance pipeline on its store."""
+        base = ["pipeline=corpus", "experiment=real_data", f"data_root={self.data}", f"store={self.store}"]
+        return [*base, *self.more, *more]
 
 
-def overrides(data: Path, store: Path, *more: str) -> list[str]:
-    """The acceptance pipeline on a store."""
-    return ["pipeline=corpus", "experiment=real_data", f"data_root={data}", f"store={store}", *more]
+def matching_sources(data: Path) -> str:
+    """Override that names the experiment's sources of which ``data`` has files."""
+    found, missing = [], []
+    values = compose_values(["pipeline=corpus", "experiment=real_data", f"data_root={data}"])
+    for reference in values["nodes"]["ingest"]["inputs"]["sources"]:
+        try:
+            list_files(load_card(reference.removeprefix("source:"), []), data)
+            found.append(reference)
+        except SpecError:
+            missing.append(reference)
+    if missing:
+        print(f"no files under {data} for {', '.join(missing)}: left out", flush=True)
+    if not found:
+        raise SystemExit(f"{data} has files for none of the cards of experiment=real_data; name yours with --set")
+    return f"nodes.ingest.inputs.sources=[{','.join(found)}]"
 
 
 def run(words: list[str]) -> Usage:
@@ -58,16 +83,17 @@ def run(words: list[str]) -> Usage:
     return measure_command([*KAITIAN, *words])
 
 
-def states(store: Path) -> dict[str, str]:
-    """Node -> what the newest run did with it."""
+def nodes_run(store: Path) -> list[str]:
+    """Nodes that the newest run built."""
     record = find_run(Store.create(store), "last")
-    return {name: node["state"] for name, node in record["nodes"].items()}
+    return [name for name, node in record["nodes"].items() if node["state"] != "reuse"]
 
 
-def whole_line(data: Path, store: Path, table: Table) -> dict[str, Artifact]:
+def whole_line(at: Setting) -> dict[str, Artifact]:
     """Raw dumps to evaluated model, then speed per node, memory and the worst bottlenecks."""
-    usage = run(["run", *overrides(data, store)])
-    table.results.add_usage("line", usage)
+    store, table, results = at.store, at.table, at.results
+    usage = run(["run", *at.words()])
+    results.add_usage("line", usage)
     record = find_run(Store.create(store), "last")
     artifacts = run_artifacts(Store.create(store), record)
     ingest = artifacts["ingest"].manifest
@@ -76,13 +102,13 @@ def whole_line(data: Path, store: Path, table: Table) -> dict[str, Artifact]:
     text_bytes = sum(s.text_bytes for s in ingest.shards if s.port == "documents")
     for name, node in record["nodes"].items():
         seconds = max(node["seconds"], 1e-9)
-        table.results.add(f"{name}.seconds", node["seconds"], "s")
+        results.add(f"{name}.seconds", node["seconds"], "s")
         if name not in ("mix", "routing", "pretrain", "evaluate", "tokenizer"):
-            table.results.add(f"{name}.documents_per_second", num_documents / seconds, "1/s", num_documents)
-            table.results.add(f"{name}.text_rate", text_bytes / 1e6 / seconds, "MB/s", num_documents)
+            results.add(f"{name}.documents_per_second", num_documents / seconds, "1/s", num_documents)
+            results.add(f"{name}.text_rate", text_bytes / 1e6 / seconds, "MB/s", num_documents)
     data_seconds = sum(n["seconds"] for name, n in record["nodes"].items() if name not in ("pretrain", "evaluate"))
-    table.results.add("data_line.text_rate", text_bytes / 1e6 / data_seconds, "MB/s", num_documents)
-    table.results.add("line.text_rate", text_bytes / 1e6 / usage.wall_seconds, "MB/s", num_documents)
+    results.add("data_line.text_rate", text_bytes / 1e6 / data_seconds, "MB/s", num_documents)
+    results.add("line.text_rate", text_bytes / 1e6 / usage.wall_seconds, "MB/s", num_documents)
     slowest = sorted(
         (
             (phase["seconds"], f"{name}/{phase['phase']}")
@@ -107,7 +133,7 @@ def whole_line(data: Path, store: Path, table: Table) -> dict[str, Artifact]:
     return artifacts
 
 
-def training(artifacts: dict[str, Artifact], table: Table) -> None:
+def training(artifacts: dict[str, Artifact], table: Table, results: Results) -> None:
     """Steps, workers, mixture, expert load and loss of the training node."""
     folder = artifacts["pretrain"].path
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
@@ -139,9 +165,9 @@ def training(artifacts: dict[str, Artifact], table: Table) -> None:
         first, last = sum(curve[:tenth]) / tenth, sum(curve[-tenth:]) / tenth
         table.check(f"loss of domain {domain}", "falls", f"{first:.3f} -> {last:.3f}", last < first)
     rates = sorted(line["tokens_per_second"] for line in lines)
-    table.results.add("pretrain.tokens_per_second", rates[len(rates) // 2], "tokens/s", len(lines))
+    results.add("pretrain.tokens_per_second", rates[len(rates) // 2], "tokens/s", len(lines))
     waits = sum(line["seconds"]["data_wait"] for line in lines) / sum(line["step_seconds"] for line in lines)
-    table.results.add("pretrain.data_wait", 100 * waits, "%", len(lines))
+    results.add("pretrain.data_wait", 100 * waits, "%", len(lines))
     print(
         "perplexity:",
         json.dumps(artifacts["evaluate"].facts.get("perplexity")),
@@ -149,77 +175,81 @@ def training(artifacts: dict[str, Artifact], table: Table) -> None:
     )
 
 
-def caching(data: Path, store: Path, table: Table) -> None:
-    """Same command, a changed threshold, changed back, a touched file, a changed file."""
-    run(["run", *overrides(data, store)])
-    ran = [name for name, state in states(store).items() if state != "reuse"]
+def caching(at: Setting) -> None:
+    """Same command, a changed threshold, changed back."""
+    table = at.table
+    run(["run", *at.words()])
+    ran = nodes_run(at.store)
     table.check("same command again", "nothing runs", f"{len(ran)} nodes ran", not ran)
     begun = time.perf_counter()
-    subprocess.run([*KAITIAN, "plan", *overrides(data, store)], check=True, capture_output=True)
+    subprocess.run([*KAITIAN, "plan", *at.words()], check=True, capture_output=True)
     whole = time.perf_counter() - begun
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import pipelines.commands, stages.ingest.stage"], check=True)
     beyond = whole - (time.perf_counter() - begun)
     table.check("planning a fully cached pipeline", "< 2 s beyond imports", f"{beyond:.2f} s", beyond < 2)
-    changed = "nodes.filter.config.rules.zh.min_characters.limit=200"
-    words = ["targets=[split]", changed]
-    planned = subprocess.run(
-        [*KAITIAN, "plan", *overrides(data, store, *words)], check=True, capture_output=True, text=True
-    ).stdout
-    run(["run", *overrides(data, store, *words)])
-    ran = [name for name, state in states(store).items() if state != "reuse"]
+    words = ["targets=[split]", "nodes.filter.config.rules.zh.min_characters.limit=200"]
+    planned = subprocess.run([*KAITIAN, "plan", *at.words(*words)], check=True, capture_output=True, text=True).stdout
+    run(["run", *at.words(*words)])
     reason = "min_characters.limit 150 -> 200"
-    table.check(
-        "one threshold changed: reason", reason, reason if reason in planned else planned[-200:], reason in planned
-    )
-    table.check(
-        "one threshold changed: what runs",
-        "filter and its dependants",
-        ", ".join(ran),
-        ran == ["filter", "exact", "dedup", "split"],
-    )
-    run(["run", *overrides(data, store, "targets=[split]")])
-    ran = [name for name, state in states(store).items() if state != "reuse"]
+    seen = reason if reason in planned else planned[-200:]
+    table.check("one threshold changed: reason", reason, seen, reason in planned)
+    ran = nodes_run(at.store)
+    expected = ["filter", "exact", "dedup", "split"]
+    table.check("one threshold changed: what runs", "filter and its dependants", ", ".join(ran), ran == expected)
+    run(["run", *at.words("targets=[split]")])
+    ran = nodes_run(at.store)
     table.check("changed back", "nothing runs", f"{len(ran)} nodes ran", not ran)
 
 
-def raw_files(data: Path, work: Path, table: Table) -> None:
-    """A touched-but-identical dump file is recognised, a changed one is seen."""
-    copy = work / "touch"
-    shutil.copytree(data / "text-zh" / "finance", copy / "text-zh" / "finance")
-    for path in copy.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    words = ["pipeline=corpus", f"data_root={copy}", f"store={work / 'touch-store'}", "targets=[clean]",
-             "nodes.ingest.inputs.sources=[source:finance_zh_news,source:finance_zh_qa]", "cluster=inline"]  # fmt: skip
+def raw_files(at: Setting, ingest: Artifact) -> None:
+    """A touched-but-identical dump file is recognised, a changed one is seen: on a copy of the smallest plain file."""
+    sources = [Store.create(at.store).source_record(str(d)) for d in ingest.manifest.payload["inputs"]["sources"]]
+    plain = [
+        (file["num_bytes"], file["path"], source["card"]["name"])
+        for source in sources
+        if source is not None and source["card"]["format"] in PLAIN_FORMATS and len(source["files"]) == 1
+        for file in source["files"]
+        if file["path"].endswith(PLAIN_ENDINGS)
+    ]
+    if not plain:
+        at.table.skip("touched and changed dump file", "recognised", "no source of one plain JSON or text file")
+        return
+    _, path, name = min(plain)
+    copy, store = at.work / "touch", at.work / "touch-store"
+    victim = copy / Path(path).relative_to(at.data)
+    victim.parent.mkdir(parents=True)
+    shutil.copyfile(path, victim)
+    words = [*at.more, "pipeline=corpus", f"data_root={copy}", f"store={store}", "targets=[clean]", "cluster=inline",
+             f"nodes.ingest.inputs.sources=[source:{name}]"]  # fmt: skip
     run(["run", *words])
-    victim = copy / "text-zh" / "finance" / "finna_eval_list.json"
     os.utime(victim)
     run(["run", *words])
-    ran = [name for name, state in states(work / "touch-store").items() if state != "reuse"]
-    table.check("touched but identical dump file", "nothing runs", f"{len(ran)} nodes ran", not ran)
+    ran = nodes_run(store)
+    at.table.check(f"touched but identical dump file ({victim.name})", "nothing runs", f"{len(ran)} nodes", not ran)
     with victim.open("a", encoding="utf-8") as handle:
         handle.write("\n")
     run(["run", *words])
-    ran = [name for name, state in states(work / "touch-store").items() if state != "reuse"]
-    table.check("changed dump file", "ingest and its dependants run", ", ".join(ran), ran == ["ingest", "clean"])
+    ran = nodes_run(store)
+    at.table.check("changed dump file", "ingest and its dependants", ", ".join(ran), ran == ["ingest", "clean"])
 
 
-def repeatable(data: Path, store: Path, table: Table) -> None:
+def repeatable(at: Setting) -> None:
     """Force the whole data line: every logical digest must be what it was."""
-    usage = run(["rerun", "ingest", *overrides(data, store, "targets=[mix]")])
-    warnings = find_run(Store.create(store), "last")["warnings"]
-    table.check(
-        "rerun ingest and all its dependants", "every logical digest equal",
+    usage = run(["rerun", "ingest", *at.words("targets=[mix]")])
+    warnings = find_run(Store.create(at.store), "last")["warnings"]
+    at.table.check(
+        f"rerun ingest and its dependants ({len(nodes_run(at.store))} nodes)", "every logical digest equal",
         "equal" if not warnings else warnings[0][:160], not warnings,
     )  # fmt: skip
-    table.results.add_usage("rerun_data_line", usage)
+    at.results.add_usage("rerun_data_line", usage)
 
 
-def ten_times(data: Path, work: Path, table: Table) -> None:
+def ten_times(at: Setting, clean: Artifact) -> None:
     """Memory per worker at 1x and 10x input: one JSONL file of real text, eight tenths unique, two tenths copies."""
-    texts = list(_real_texts(data))
+    documents = real_documents(clean)
     for size in (1, 10):
-        root = work / f"times-{size}"
+        root = at.work / f"times-{size}"
         (root / "cards").mkdir(parents=True)
         (root / "cards" / "many.yaml").write_text(
             "name: many\norigin: copies of real text, most of them marked\nlicence: as the originals\n"
@@ -231,7 +261,7 @@ def ten_times(data: Path, work: Path, table: Table) -> None:
             for copy in range(NUM_COPIES * size):
                 # a mark in every third place keeps copies from being duplicates; those of a full ten repeat others
                 mark = chr(0x4E00 + copy % (8 * size))
-                for number, text in enumerate(texts):
+                for number, text in enumerate(documents):
                     marked = "".join(c + mark if i % 3 == 0 else c for i, c in enumerate(text))
                     num_bytes += len(marked.encode())
                     handle.write(json.dumps({"id": f"{copy}-{number}", "text": marked}, ensure_ascii=False) + "\n")
@@ -239,27 +269,36 @@ def ten_times(data: Path, work: Path, table: Table) -> None:
                  "targets=[tokenize]", "nodes.ingest.inputs.sources=[source:many]",
                  "nodes.tokenizer.config.sample_bytes=4000000"]  # fmt: skip
         usage = run(["run", *words])
-        table.results.add_usage(f"data_line_{size}x", usage)
-        table.check(
+        at.results.add_usage(f"data_line_{size}x", usage)
+        at.table.check(
             f"memory per data worker, {num_bytes / 1e6:.0f} MB of text in one file", "< 1.5 GiB",
             f"{usage.peak_process_pss_bytes / 2**20:.0f} MiB", usage.peak_process_pss_bytes < MAX_WORKER_BYTES,
         )  # fmt: skip
         shutil.rmtree(root)
 
 
-def _real_texts(data: Path) -> Iterator[str]:
-    """Real Chinese text of the set, as it lies in its JSON files."""
-    for path in sorted((data / "text-zh" / "finance").glob("*.json")):
-        for record in json.loads(path.read_text("utf-8")):
-            values = record.values() if isinstance(record, dict) else record
-            yield from (value for value in values if isinstance(value, str) and len(value) > 200)
+def real_documents(clean: Artifact, max_bytes: int = 2_500_000) -> list[str]:
+    """Cleaned documents of 200 to 20,000 characters, Chinese ones first, up to a size."""
+    found: dict[bool, list[str]] = {True: [], False: []}
+    for shard in clean.shards("documents"):
+        table = pq.read_table(clean.shard_path(shard), columns=["language", "text"])
+        for language, text in zip(*(table.column(name).to_pylist() for name in ("language", "text")), strict=True):
+            if 200 <= len(text) <= 20_000:
+                found[language == "zh"].append(text)
+    chosen, num_bytes = [], 0
+    for text in (*found[True], *found[False]):
+        num_bytes += len(text.encode())
+        if num_bytes > max_bytes:
+            break
+        chosen.append(text)
+    return chosen
 
 
-def demo(work: Path, table: Table) -> None:
+def demo(at: Setting) -> None:
     """The demo in a fresh folder."""
-    usage = run(["demo", "--folder", str(work / "demo")])
-    table.results.add_usage("demo", usage)
-    table.check("demo after the set-up", "< 300 s", f"{usage.wall_seconds:.0f} s", usage.wall_seconds < 300)
+    usage = run(["demo", "--folder", str(at.work / "demo")])
+    at.results.add_usage("demo", usage)
+    at.table.check("demo after the set-up", "< 300 s", f"{usage.wall_seconds:.0f} s", usage.wall_seconds < 300)
 
 
 def main() -> None:
@@ -268,22 +307,26 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("outputs/accept_A"), help="scratch folder; emptied first")
     parser.add_argument("--out", type=Path, help="JSON lines of every figure")
     parser.add_argument("--repeat", type=int, default=1, help="runs of the demo")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override of every run over the input"
+    )
     options = parser.parse_args()
     data, work = options.input.resolve(), options.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    table = Table(Results(options.out))
-    artifacts = whole_line(data, work / "store", table)
-    training(artifacts, table)
-    caching(data, work / "store", table)
-    raw_files(data, work, table)
-    repeatable(data, work / "store", table)
-    ten_times(data, work, table)
+    named = any(word.startswith("nodes.ingest.inputs.sources=") for word in options.set)
+    more = (*options.set,) if named else (matching_sources(data), *options.set)
+    at = Setting(data, work, Table(), Results(options.out), more)
+    artifacts = whole_line(at)
+    training(artifacts, at.table, at.results)
+    caching(at)
+    raw_files(at, artifacts["ingest"])
+    repeatable(at)
+    ten_times(at, artifacts["clean"])
     for _ in range(options.repeat):
         shutil.rmtree(work / "demo", ignore_errors=True)
-        demo(work, table)
-    table.print()
-    sys.exit(0 if all(holds for *_, holds in table.rows) else 1)
+        demo(at)
+    sys.exit(at.table.close())
 
 
 if __name__ == "__main__":
