@@ -96,7 +96,7 @@ def counted_of_spans(spans: Spans, lengths_N: npt.NDArray[np.int64]) -> npt.NDAr
     # no span is empty and none overlaps another, so no two begin, and no two end, at one token
     steps[bounds_S2[:, 0]] += 1
     steps[bounds_S2[:, 1]] -= 1
-    return np.cumsum(steps[:total], dtype=np.int8) == 0
+    return np.asarray(np.cumsum(steps[:total], dtype=np.int8) == 0)
 
 
 def counted_in_window(bounds_S2: npt.NDArray[np.int64], first: int, stop: int) -> npt.NDArray[np.bool_]:

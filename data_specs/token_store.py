@@ -14,9 +14,10 @@ Shape suffixes: B rows, L context length, L1 = L + 1, N documents.
     int64    [N + 1]           first sequence of each document, and N
 
 Pools hold rows of ``context_length + 1`` ids in which the last id of one row is the first of the next: inputs are
-``row[:-1]``, targets ``row[1:]``, and every token but a pool's first is a target exactly once. Where a pool holds documents with tokens that
-are no targets, ``masks/<pool>.bin`` beside it has one bit for every id of every row, 1 for a target, rows padded to
-whole bytes; a pool without that file (``facts["masked_tokens"]`` does not name it) is learned whole.
+``row[:-1]``, targets ``row[1:]``, and every token but a pool's first is a target exactly once. Where a pool holds
+documents with tokens that are no targets, ``masks/<pool>.bin`` beside it has one bit for every id of every row, 1 for a
+target, rows padded to whole bytes; a pool without that file (``facts["masked_tokens"]`` does not name it) is learned
+whole.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Stage ``import_tokens``: existing Megatron ``.bin/.idx`` pairs -> a ``tokens`` artifact, as if tokenized here.
 
 The source card lists both files of every pair (``format: files``, ``paths: ["corpus/*.bin", "corpus/*.idx"]``) and,
-where some tokens are no targets, its ``-masked.npy`` (:data:`stages.interchange.megatron.MASK_SUFFIX`). What comes out is what ``tokenize`` writes: one sequence per document with its EOD, an index, counts. A document has no
-text behind it: its index entry has an empty ``base``, its ``row`` is its number in the file, and ``characters`` is 0.
+where some tokens are no targets, its ``-masked.npy`` (:data:`stages.interchange.megatron.MASK_SUFFIX`). What comes out
+is what ``tokenize`` writes: one sequence per document with its EOD, an index, counts. A document has no text behind it:
+its index entry has an empty ``base``, its ``row`` is its number in the file, and ``characters`` is 0.
 """
 
 from __future__ import annotations
@@ -147,7 +148,8 @@ def _pairs(source: Source) -> list[tuple[SourceCard, SourceFile, SourceFile, Sou
         stem, suffix = _split_name(name)
         if suffix not in ("bin", "idx", MASK_SUFFIX):
             raise SpecError(
-                f"source {source.card.name!r}: {name} is neither .bin nor .idx nor {MASK_SUFFIX}; exclude it in the card"
+                f"source {source.card.name!r}: {name} is neither .bin nor .idx nor {MASK_SUFFIX}; exclude it in the "
+                f"card"
             )
         for other in ("bin", "idx"):
             beside = files.get(f"{stem}.{other}")

@@ -4,7 +4,8 @@ For a trainer that reads files from front to back. ``rows/steps-A-B.npy`` holds 
 context_length + 1]`` of the updates A to B, counted from 1; ``order`` says of every row the step, its place in the
 batch, its component and domain, and the row of the pool, so that lineage does not end here. What a row means (targets,
 mask, positions) follows from its ids: :func:`data_specs.token_store.row_layout`. Where the pools hold tokens without
-loss, ``masks/steps-A-B.npy`` is uint8 of the same shape as the rows: 1 for an id that is a target, 0 for one that is not.
+loss, ``masks/steps-A-B.npy`` is uint8 of the same shape as the rows: 1 for an id that is a target, 0 for one that is
+not.
 """
 
 from __future__ import annotations

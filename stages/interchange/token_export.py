@@ -5,8 +5,8 @@
 - ``parquet``: port ``parquet-SPLIT``, one row per document: id, source, domain, language, url, input_ids, masked_spans
 
 Which tokens are no targets of the loss: column ``masked_spans`` in Parquet (first, stop, first, stop ... inside the
-document). The other two have no place for it, so a file that holds such tokens has ``SPLIT-NNNNN-masked.npy`` beside it,
-int64 ``[S, 2]``: first and stop of every span in the file, ascending. ``import_tokens`` reads that file again.
+document). The other two have no place for it, so a file that holds such tokens has ``SPLIT-NNNNN-masked.npy`` beside
+it, int64 ``[S, 2]``: first and stop of every span in the file, ascending. ``import_tokens`` reads that file again.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class PublishTokens(Stage[PublishTokensConfig]):
 
 
 def make_publish(config: PublishTokensConfig) -> Work:
-    """Writes the chosen documents of one shard in every format; returns {split: [documents, tokens, tokens without loss]}."""
+    """Writes the chosen documents of a shard in every format; returns {split: [documents, tokens, unlearned ones]}."""
 
     def work(shard: TokenShard, out: UnitOutput) -> dict[str, list[int]]:
         index = pq.read_table(shard.index, columns=_COLUMNS)

@@ -10,6 +10,7 @@ set apart for them; and a page that says ``[zh]`` gains nothing by it, because n
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -58,13 +59,19 @@ class Nothing(Exception):
         self.reason = reason
 
 
+def runs_of(rendering: Rendering) -> list[tuple[bool, list[Piece]]]:
+    """(is it learned, pieces) of every text that is encoded as one."""
+    groups = itertools.groupby(rendering, key=lambda piece: piece.is_learned)
+    return [(is_learned, list(pieces)) for is_learned, pieces in groups]
+
+
 def plain(document: Document) -> list[Rendering]:
     """The text as it is."""
     return [[Piece(document.text, start=0)]]
 
 
 def pair(document: Document) -> list[Rendering]:
-    """One direction of a pair, for good: which one is decided by a hash of its id, so half of a corpus goes each way."""
+    """One direction of a pair: which one is decided, for good, by a hash of its id, so half of them go each way."""
     forth, back = pair_both(document)
     return [back if _is_reversed(document.doc_id) else forth]
 

@@ -67,3 +67,16 @@ def engine(path: Path, special_ids: Sequence[int] = ()) -> Encode:
 def vocabulary(path: Path) -> dict[str, int]:
     """Piece -> id."""
     return {piece.piece: number for number, piece in enumerate(read_model(path).pieces)}
+
+
+def check_special(path: Path, ids: Sequence[int]) -> None:
+    """Raise :class:`DataError` for an id that is no symbol of its own: other text than its name becomes it."""
+    pieces = read_model(path).pieces
+    kinds = type(pieces[0])
+    for number in ids:
+        if number < len(pieces) and pieces[number].type not in (kinds.CONTROL, kinds.USER_DEFINED):
+            kind = kinds.Type.Name(pieces[number].type).lower()
+            raise DataError(
+                f"{path}: {pieces[number].piece!r} (id {number}) is a piece of kind {kind}, which text can become; "
+                f"name a control or user-defined symbol, or leave it out for an id behind the vocabulary"
+            )

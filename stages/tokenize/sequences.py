@@ -5,7 +5,6 @@ Legend: D documents of the batch, S sequences, R runs (texts that are encoded as
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 
 from data_specs.errors import SpecError, nearest
 from data_specs.selector import matching_rows
-from stages.tokenize.renderers import RENDERERS, Document, Nothing, Rendering, Unrenderable
+from stages.tokenize.renderers import RENDERERS, Document, Nothing, Rendering, Unrenderable, runs_of
 
 PLAIN = "plain"
 
@@ -89,7 +88,8 @@ def assign(table: pa.Table, rules: Mapping[str, RenderRule], where: str) -> np.n
             row = table.select(["doc_id", "source", "domain", "language"]).slice(int(both[0]), 1).to_pylist()[0]
             raise SpecError(
                 f"renderers {names[rule_D[both[0]]]!r} and {name!r} both select document {row['doc_id'].hex()} (source "
-                f"{row['source']!r}, domain {row['domain']!r}, language {row['language']!r}, {where}); narrow one of them"
+                f"{row['source']!r}, domain {row['domain']!r}, language {row['language']!r}, {where}); narrow one of "
+                f"them"
             )
         rule_D[mine] = number
     return rule_D
@@ -137,7 +137,7 @@ def _gather(documents: list[_LaidOut]) -> Sequences:
     for document in documents:
         for part, rendering in enumerate(document.renderings):
             before = len(texts)
-            for is_learned, pieces in itertools.groupby(rendering, key=lambda piece: piece.is_learned):
+            for is_learned, pieces in runs_of(rendering):
                 texts.append("".join(piece.text for piece in pieces))
                 learned.append(is_learned)
             runs.append(len(texts) - before)

@@ -1,10 +1,10 @@
 """Stage ``tokenize``: texts of a view -> a token store that trainers of the Megatron line read as it is.
 
 Output, per base shard: ``tokens/NNNNN.bin`` and ``.idx`` (one sequence per document, or several where a renderer makes
-them, EOD at the end) and an ``index``
-sidecar (``of`` = NNNNN) that leads from a token back to its document and says which tokens are no target; once: ``counts/counts.npy``, int64
-``[num_domains, vocab]``, how often training documents hold every token (routing tables are balanced by it).
-Facts: domains, vocab_size, eod_id, pad_id, dtype, tokenizer_sha256, num_tokens, languages, rendered, engine.
+them, EOD at the end) and an ``index`` sidecar (``of`` = NNNNN) that leads from a token back to its document and says
+which tokens are no target; once: ``counts/counts.npy``, int64 ``[num_domains, vocab]``, how often training documents
+hold every token (routing tables are balanced by it). Facts: domains, vocab_size, eod_id, pad_id, dtype,
+tokenizer_sha256, num_tokens, languages, rendered, engine.
 
 Documents are plain text unless ``renderers`` says otherwise, e.g.
 
