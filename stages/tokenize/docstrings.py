@@ -9,6 +9,7 @@ import ast
 import textwrap
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -27,15 +28,20 @@ def documented_functions(text: str) -> list[DocumentedFunction]:
     Functions inside functions are part of the outer one's code. Raises ValueError for text that is no Python module.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.split("\n")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the module's own escapes
-            tree = ast.parse(text)
-            lines = text.split("\n")
-            found = [_documented(function, lines) for function in _functions(tree)]
+        found = [_documented(function, lines) for function in _functions(_parse(text))]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"not a module that this Python can parse: {error}") from None
     return [function for function in found if function is not None]
+
+
+def _parse(text: str) -> ast.Module:
+    """In a thread of its own: how deep an expression may nest depends on how deep its caller stands, and whether a file
+    can be parsed must not."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(1) as thread:
+        warnings.simplefilter("ignore")  # about the module's own escapes
+        return thread.submit(ast.parse, text).result()
 
 
 def _functions(node: ast.Module | ast.ClassDef) -> Iterator[_Function]:

@@ -169,7 +169,7 @@ def _encode_shard(
             labels = batch.table.select(_LABELS).take(pa.array(sequences.document_S))
             validation_S = batch.validation_N[sequences.document_S]
             lengths = [np.empty(0, dtype=np.int64)]
-            for first, last, flat, run_lengths in _encode_runs(sequences, encode, vocabulary.eod_id):
+            for first, last, flat, run_lengths in encode_runs(sequences, encode, vocabulary.eod_id):
                 handle.write(flat.astype(dtype, copy=False).data)
                 lengths.append(run_lengths)
                 domains = labels.column("domain").slice(first, last - first).combine_chunks()
@@ -216,9 +216,7 @@ def sequence_lengths(lengths_R: np.ndarray, runs_S: np.ndarray) -> np.ndarray:
     return np.add.reduceat(lengths_R, np.cumsum(runs_S) - runs_S) + 1
 
 
-def _encode_runs(
-    sequences: Sequences, encode: Encode, eod_id: int
-) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+def encode_runs(sequences: Sequences, encode: Encode, eod_id: int) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
     """(first, last, ids with EOD after every sequence, tokens of each run) for stretches of sequences of bounded
     size."""
     cuts = np.cumsum(sequences.characters_S) // _PIECE_CHARACTERS

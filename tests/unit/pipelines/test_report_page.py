@@ -80,8 +80,8 @@ def test_hostile_text_stays_text(page):
 def test_every_section_of_a_full_run_is_there_and_linked(page):
     checker = _check(page)
     expected = [
-        "line", "funnel", "reasons", "dedup", "tokens", "mixture", "training", "experts", "evaluation", "time", "samples",
-        "quarantine", "provenance",
+        "line", "funnel", "reasons", "dedup", "tokens", "mixture", "training", "experts", "evaluation", "time",
+        "samples", "quarantine", "provenance",
     ]  # fmt: skip
     assert [one for one in checker.ids if one != "warnings"] == expected
     assert [link[1:] for link in checker.links if link.startswith("#")] == expected
