@@ -14,7 +14,10 @@ Shape suffixes: B rows, L context length, L1 = L + 1, N documents.
     int64    [N + 1]           first sequence of each document, and N
 
 Pools hold rows of ``context_length + 1`` ids in which the last id of one row is the first of the next: inputs are
-``row[:-1]``, targets ``row[1:]``, and every token but a pool's first is a target exactly once.
+``row[:-1]``, targets ``row[1:]``, and every token but a pool's first is a target exactly once. Where a pool holds
+documents with tokens that are no targets, ``masks/<pool>.bin`` beside it has one bit for every id of every row, 1 for a
+target, rows padded to whole bytes; a pool without that file (``facts["masked_tokens"]`` does not name it) is learned
+whole.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from data_specs.errors import DataError
+from data_specs.loss_spans import SPANS_TYPE
 from data_specs.manifest import Artifact
 
 MAGIC = b"MMIDIDX\x00\x00"
@@ -38,7 +42,8 @@ VERSION = 1
 DTYPE_CODES: Mapping[str, int] = {
     "uint8": 1, "int8": 2, "int16": 3, "int32": 4, "int64": 5, "float64": 6, "float32": 7, "uint16": 8,
 }  # fmt: skip
-#: From a document of a ``.bin`` back to its text: one row per sequence, in order.
+#: From a sequence of a ``.bin`` back to its text: one row per sequence, in order. A renderer may make several sequences
+#: of one document; ``part`` tells them apart.
 INDEX = pa.schema(
     [
         pa.field("doc_id", pa.binary(16), nullable=False),
@@ -51,7 +56,10 @@ INDEX = pa.schema(
         pa.field("row", pa.int64(), nullable=False),  # row in that shard
         pa.field("offset", pa.int64(), nullable=False),  # first token in the .bin
         pa.field("length", pa.int64(), nullable=False),  # tokens, EOD included
-        pa.field("characters", pa.int64(), nullable=False),
+        pa.field("characters", pa.int64(), nullable=False),  # of the text that was encoded
+        pa.field("renderer", pa.string(), nullable=False),  # what laid the document out; "" where nobody knows
+        pa.field("part", pa.int32(), nullable=False),  # number among the sequences of its document
+        pa.field("masked_spans", SPANS_TYPE, nullable=False),  # tokens that are no target: first, stop, first, stop ...
     ]
 )
 #: From a row of a pool back to its documents: one row per document and pool row that it reaches into.
@@ -159,6 +167,7 @@ class PoolReader:
         self.components: tuple[str, ...] = tuple(sorted(facts["components"]))
         self.domains: tuple[str, ...] = tuple(facts["components"][name]["domain"] for name in self.components)
         self._rows: dict[str, npt.NDArray[Any]] = {}
+        self._masks: dict[str, npt.NDArray[Any]] = {}  # of the pools that have tokens without loss
         count = "num_rows" if split == "train" else "num_validation_rows"
         for name in self.components:
             path = folder / f"{name}-{split}.bin"
@@ -167,6 +176,14 @@ class PoolReader:
             if len(flat) != expected * (self.context_length + 1):
                 raise DataError(f"{path}: {len(flat)} ids are not {expected} rows of {self.context_length + 1}")
             self._rows[name] = flat.reshape(expected, self.context_length + 1)
+            if f"{name}-{split}" in facts.get("masked_tokens", {}):
+                self._masks[name] = self._map_mask(folder.parent / "masks" / f"{name}-{split}.bin", expected)
+
+    def _map_mask(self, path: Path, num_rows: int) -> npt.NDArray[Any]:
+        flat, width = _map(path, np.dtype("u1")), mask_bytes(self.context_length)
+        if len(flat) != num_rows * width:
+            raise DataError(f"{path}: {len(flat)} bytes are not the masks of {num_rows} rows of {width} bytes")
+        return flat.reshape(num_rows, width)
 
     @classmethod
     def open(cls, artifact: Artifact, split: str = "train") -> PoolReader:
@@ -178,6 +195,11 @@ class PoolReader:
         """The :data:`SEGMENTS` table of a component: which documents its rows are made of."""
         return artifact.sidecar("segments", f"{component}-{split}")
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether some id of some component is no target."""
+        return bool(self._masks)
+
     def num_rows(self, component: str) -> int:
         """Rows of one component."""
         return len(self._rows[component])
@@ -185,6 +207,25 @@ class PoolReader:
     def rows(self, component: str, indices: npt.ArrayLike) -> npt.NDArray[Any]:
         """Copies of rows; uint16 or uint32 ``[len(indices), L1]``."""
         return np.asarray(self._rows[component][np.asarray(indices, dtype=np.int64)])
+
+    def counted(self, component: str, indices: npt.ArrayLike) -> npt.NDArray[np.bool_] | None:
+        """True for every id of these rows that is a target, bool ``[len(indices), L1]``; None where all are."""
+        if component not in self._masks:
+            return None
+        packed = self._masks[component][np.asarray(indices, dtype=np.int64)]
+        return np.unpackbits(packed, axis=1, count=self.context_length + 1).view(np.bool_)
+
+    def gather_counted(self, component_B: npt.ArrayLike, row_B: npt.ArrayLike) -> npt.NDArray[np.bool_] | None:
+        """:meth:`counted` of rows in the order of ``Plan.rows_of_step``, bool ``[B, L1]``; None where all count."""
+        components, rows = np.asarray(component_B), np.asarray(row_B, dtype=np.int64)
+        masked = [index for index in np.unique(components) if self.components[index] in self._masks]
+        if not masked:
+            return None
+        gathered = np.ones((len(components), self.context_length + 1), dtype=bool)
+        for index in masked:
+            mine = components == index
+            gathered[mine] = self.counted(self.components[index], rows[mine])
+        return gathered
 
     def gather(self, component_B: npt.ArrayLike, row_B: npt.ArrayLike) -> npt.NDArray[Any]:
         """Rows in the order of ``Plan.rows_of_step``; uint16 or uint32 ``[B, L1]``."""
@@ -207,16 +248,25 @@ class RowLayout(NamedTuple):
     segment_ids_BL: npt.NDArray[np.int64]  # documents of a row: 0, 1, 2 ...; attention stays inside one
 
 
-def row_layout(rows_BL1: npt.NDArray[Any], eod_id: int, pad_id: int) -> RowLayout:
-    """Everything a training step needs, derived from the ids alone.
+def mask_bytes(context_length: int) -> int:
+    """Bytes of a row's mask: one bit for each of its ids."""
+    return -(-(context_length + 1) // 8)
+
+
+def row_layout(
+    rows_BL1: npt.NDArray[Any], eod_id: int, pad_id: int, counted_BL1: npt.NDArray[np.bool_] | None = None
+) -> RowLayout:
+    """Everything a training step needs, derived from the ids and, where there is one, the mask of the pool.
 
     A document ends *with* its EOD. A target is left out when its input is EOD (it is the next document's first token,
-    which nothing before it may predict) or padding, or when it is padding itself.
+    which nothing before it may predict) or padding, or when it is padding itself, or when the mask says so.
     """
     rows = np.asarray(rows_BL1).astype(np.int64)
     inputs, targets = rows[:, :-1], rows[:, 1:]
     ends = inputs == eod_id
     loss_mask = ~ends & (inputs != pad_id) & (targets != pad_id)
+    if counted_BL1 is not None:
+        loss_mask &= counted_BL1[:, 1:]
     segment_ids = np.cumsum(ends, axis=1) - ends
     places = np.broadcast_to(np.arange(inputs.shape[1]), inputs.shape)
     starts = np.zeros_like(inputs)

@@ -20,6 +20,7 @@ _LIBRARIES = (
     "numpy",
     "numba",
     "datasketch",
+    "sentencepiece",
     "tokenizers",
     "tiktoken",
     "hydra-core",

@@ -9,8 +9,6 @@ of a pool from 0. A row holds ``context_length + 1`` ids; id K is the input at p
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,8 @@ from data_specs.manifest import Artifact
 from data_specs.token_store import IndexedTokens, PoolReader
 from pipelines.lineage.ancestry import Ancestry
 from pipelines.lineage.sorted_tables import last_at_most, rows_equal
-from stages.tokenize.byte_bpe import byte_alphabet
+from pipelines.lineage.spelled_text import span_in_text
+from stages.tokenize.spelling import spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class TokenOrigin:
     segment: Segment
     index: dict[str, Any]  # the document's row of the tokens artifact's index
     token_in_document: int
-    text_bytes: tuple[int, int] | None  # span in the UTF-8 bytes of the document's text; None where ids spell no bytes
+    text_bytes: tuple[int, int] | None  # span in the UTF-8 bytes of the document's text; None where nobody can say
     document: dict[str, Any]  # row of the text shard that was tokenized
 
 
@@ -115,20 +114,17 @@ def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
             f"step {row.step} row {row.place} token {place}: id {token_id} of {index['url']}, token {inside} of "
             f"{index['length']}; it was imported as tokens (source {index['source']}), so no text stands behind it"
         )
-    pieces = _spelling(ancestry)
-    special = {int(pools.facts["eod_id"]), int(pools.facts["pad_id"])}
-    span = token = None
-    if pieces is not None and token_id not in special:
-        ids = np.asarray(tokens[index["offset"] : offset + 1]).tolist()
-        lengths = [len(pieces[number]) for number in ids]
-        span, token = (sum(lengths[:-1]), sum(lengths)), pieces[token_id]
     document = read_document(ancestry.by_key(index["base"]), index["base"], index["row"])
     if document["doc_id"] != segment.doc_id:
         raise DataError(
             f"document {segment.doc_id.hex()}: row {index['row']} of {index['base']} is {document['doc_id'].hex()}"
         )
-    if span is not None and document["text"].encode()[slice(*span)] != token:
-        span = None  # a tokenizer that changes text before it cuts it: its ids spell another text
+    spelled = spelling(ancestry.only("tokenizer").file("tokenizer"))
+    special = {int(pools.facts["eod_id"]), int(pools.facts["pad_id"])}
+    span = token = None
+    if spelled is not None and token_id not in special:
+        ids = np.asarray(tokens[index["offset"] : offset + 1]).tolist()
+        span, token = span_in_text(ids, spelled, index, document), spelled.pieces[token_id]
     return TokenOrigin(row, place, token_id, token, segment, index, inside, span, document)
 
 
@@ -155,18 +151,3 @@ def _read_row(path: Path, row: int) -> dict[str, Any]:
                 return dict(table.to_pylist()[0])
             left -= num_rows
     raise DataError(f"{path}: it has no row {row}")
-
-
-def _spelling(ancestry: Ancestry) -> Mapping[int, bytes] | None:
-    """Bytes of every id of a byte-level tokenizer; None for one that spells otherwise."""
-    path = ancestry.only("tokenizer").file("tokenizer", "tokenizer.json")
-    body = json.loads(path.read_text("utf-8"))
-    if (body.get("decoder") or {}).get("type") != "ByteLevel":
-        return None
-    alphabet = byte_alphabet()
-    # entries that no text can reach (end of document, padding) may hold other characters
-    pieces = {
-        number: bytes(alphabet.get(character, 0) for character in token)
-        for token, number in body["model"]["vocab"].items()
-    }
-    return pieces | {token["id"]: token["content"].encode() for token in body.get("added_tokens") or []}

@@ -56,6 +56,11 @@ def print_token(console: Console, ancestry: Ancestry, origin: TokenOrigin) -> No
         f"id {origin.token_id} {shown}, token {origin.token_in_document} of {index['length']} of document "
         f"{origin.segment.doc_id.hex()}",
     )
+    if index["renderer"] not in ("plain", ""):
+        spans = zip(index["masked_spans"][::2], index["masked_spans"][1::2], strict=True)
+        learned = not any(first <= origin.token_in_document < stop for first, stop in spans)
+        said = "a target of the loss" if learned else "no target of the loss"
+        _line(console, "laid out", f"by {index['renderer']}, sequence {index['part']} of the document; {said}")
     if origin.text_bytes is not None:
         _line(console, "text", f"bytes {origin.text_bytes[0]}..{origin.text_bytes[1]}: {_around(origin)}")
     print_document(console, ancestry, origin.segment.doc_id)

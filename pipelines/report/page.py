@@ -9,7 +9,18 @@ import os
 from pathlib import Path
 
 from pipelines.report.html import Html, el, join
-from pipelines.report.sections import classifiers, data, dedup, mixture, overview, provenance, samples, time, training
+from pipelines.report.sections import (
+    classifiers,
+    data,
+    dedup,
+    mixture,
+    overview,
+    provenance,
+    samples,
+    time,
+    tokens,
+    training,
+)
 from pipelines.report.style import CSS
 from pipelines.report.summary import RunSummary
 
@@ -22,6 +33,7 @@ def build_page(run: RunSummary) -> str:
         ("reasons", "Reasons", data.reasons(run)),
         ("dedup", "Duplicates", dedup.dedup(run)),
         ("classifiers", "Classifiers", classifiers.classifiers(run)),
+        ("tokens", "Tokens", tokens.tokens(run)),
         ("mixture", "Mixture", mixture.mixture(run)),
         ("training", "Training", training.training(run)),
         ("experts", "Experts", training.experts(run)),

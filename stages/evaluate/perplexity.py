@@ -49,8 +49,9 @@ def make_measure(config: EvaluateConfig, checkpoint_path: Path, pools_path: Path
         loss_sum, num_targets = 0.0, 0
         with torch.inference_mode(), _fixed_threads(config.num_threads):
             for start in range(0, num_rows, config.batch_rows):
-                rows = reader.rows(component, np.arange(start, min(num_rows, start + config.batch_rows)))
-                batch = make_batch(rows, domains.index(domain), reader, table, model.shape)
+                chosen = np.arange(start, min(num_rows, start + config.batch_rows))
+                rows, counted = reader.rows(component, chosen), reader.counted(component, chosen)
+                batch = make_batch(rows, domains.index(domain), reader, table, model.shape, counted)
                 losses_B = row_losses(model(batch), batch.targets_BT, batch.valid_BT)
                 loss_sum += sum(losses_B.tolist())
                 num_targets += int(batch.valid_BT.sum())
@@ -69,10 +70,15 @@ def load_model(checkpoint: Artifact) -> tuple[Decoder, list[str]]:
 
 
 def make_batch(
-    rows: np.ndarray, domain: int, reader: PoolReader, table_LGV: np.ndarray, shape: ModelShape
+    rows: np.ndarray,
+    domain: int,
+    reader: PoolReader,
+    table_LGV: np.ndarray,
+    shape: ModelShape,
+    counted: np.ndarray | None = None,
 ) -> MicroBatch:
-    """A micro-batch of rows of one domain."""
-    layout = row_layout(rows, reader.eod_id, reader.pad_id)
+    """A micro-batch of rows of one domain; ``counted`` says which of their ids are targets, None that all are."""
+    layout = row_layout(rows, reader.eod_id, reader.pad_id, counted)
     domains_B = np.full(len(rows), domain, dtype=np.int64)
     tokens_N = layout.inputs_BL.reshape(-1)
     plans = plan_layers(table_LGV, np.full(len(tokens_N), domain), tokens_N, shape.config.experts_per_domain)

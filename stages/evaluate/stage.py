@@ -1,7 +1,8 @@
 """Stage ``evaluate``: validation perplexity of a trained model by domain.
 
 Stands at the end of the line. Validation rows were set apart by cluster before anything was sampled; every token
-of them but those after an end of document is predicted once, inside its own document.
+of them but those after an end of document, and those that a loss mask leaves out, is predicted once, inside its own
+document.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Stage ``import_tokens``: existing Megatron ``.bin/.idx`` pairs -> a ``tokens`` artifact, as if tokenized here.
 
-The source card lists both files of every pair (``format: files``, ``paths: ["corpus/*.bin", "corpus/*.idx"]``). What
-comes out is what ``tokenize`` writes: one sequence per document with its EOD, an index, counts. A document has no
-text behind it: its index entry has an empty ``base``, its ``row`` is its number in the file, and ``characters`` is 0.
+The source card lists both files of every pair (``format: files``, ``paths: ["corpus/*.bin", "corpus/*.idx"]``) and,
+where some tokens are no targets, its ``-masked.npy`` (:data:`stages.interchange.megatron.MASK_SUFFIX`). What comes out
+is what ``tokenize`` writes: one sequence per document with its EOD, an index, counts. A document has no text behind it:
+its index entry has an empty ``base``, its ``row`` is its number in the file, and ``characters`` is 0.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import pyarrow as pa
 from data_specs.document import make_doc_id
 from data_specs.errors import SpecError
 from data_specs.ledger import DROPPED, EXPANDED, IN, KEPT
+from data_specs.loss_spans import no_spans, spans_of_counted
 from data_specs.permutation import derive_key, keyed_hashes
 from data_specs.source import Source, SourceCard, SourceFile
 from data_specs.token_store import INDEX, index_bytes, token_dtype
 from stages.base import Port, Stage, StageContext, Unit, UnitOutput, Work
-from stages.interchange.megatron import read_documents
+from stages.interchange.megatron import MASK_SUFFIX, read_documents
 
 _UNKNOWN_LANGUAGE = "und"
 _HASH_RANGE = float(2**64)
@@ -65,6 +67,7 @@ class Pair:
     prefix: Path
     name: str  # of the pair in the listing, without suffix
     number: str  # of its files in the output
+    mask: Path | None  # spans of tokens that are no targets
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Ids:
 class ImportTokens(Stage[ImportTokensConfig]):
     """See the module's text."""
 
-    version = 1
+    version = 2
     config_type = ImportTokensConfig
     inputs: ClassVar[Mapping[str, Port]] = {
         "sources": Port("source", many=True),
@@ -91,13 +94,15 @@ class ImportTokens(Stage[ImportTokensConfig]):
         ids, sha256 = self._ids(ctx)
         found = [pair for source in ctx.inputs["sources"] for pair in _pairs(source)]
         units = []
-        for index, (card, data, layout) in enumerate(found):
-            pair = Pair(card, Path(data.path).with_suffix(""), data.name.removesuffix(".bin"), f"{index:05d}")
-            key = f"{card.name}-{data.sha256[:24]}-{layout.sha256[:8]}-{index}"
+        for index, (card, data, layout, mask) in enumerate(found):
+            prefix, spans = Path(data.path).with_suffix(""), None if mask is None else Path(mask.path)
+            pair = Pair(card, prefix, data.name.removesuffix(".bin"), f"{index:05d}", spans)
+            masked = "" if mask is None else f"-{mask.sha256[:8]}"
+            key = f"{card.name}-{data.sha256[:24]}-{layout.sha256[:8]}{masked}-{index}"
             units.append(Unit(key=key, payload=pair, size_bytes=data.num_bytes))
         results = ctx.run_units("import", units, partial(make_import, ids, self.config))
         num_tokens: dict[str, dict[str, int]] = {}
-        for (card, _, _), result in zip(found, results, strict=True):
+        for (card, *_), result in zip(found, results, strict=True):
             sums = num_tokens.setdefault(card.domain, {"train": 0, "validation": 0})
             for split in sums:
                 sums[split] += result.value[split]
@@ -115,7 +120,7 @@ class ImportTokens(Stage[ImportTokensConfig]):
             "dtype": token_dtype(ids.vocab_size),
             "tokenizer_sha256": sha256,
             "num_tokens": num_tokens,
-            "imported": {f"{card.name}/{data.name}": result.value["num_added"] for (card, data, _), result in
+            "imported": {f"{card.name}/{data.name}": result.value["num_added"] for (card, data, *_), result in
                          zip(found, results, strict=True)},
         }  # fmt: skip
 
@@ -135,24 +140,35 @@ class ImportTokens(Stage[ImportTokensConfig]):
         return Ids(*given), config.tokenizer_sha256  # type: ignore[arg-type]
 
 
-def _pairs(source: Source) -> list[tuple[SourceCard, SourceFile, SourceFile]]:
-    """(card, .bin, .idx) of every pair of a dump; a file without its other half raises."""
+def _pairs(source: Source) -> list[tuple[SourceCard, SourceFile, SourceFile, SourceFile | None]]:
+    """(card, .bin, .idx, its mask if there is one) of every pair of a dump; a file without its others raises."""
     files = {file.name: file for file in source.files}
     found = []
     for name, file in files.items():
-        stem, dot, suffix = name.rpartition(".")
-        other = {"bin": "idx", "idx": "bin"}.get(suffix if dot else "")
-        if other is None:
-            raise SpecError(f"source {source.card.name!r}: {name} is neither .bin nor .idx; exclude it in the card")
-        if f"{stem}.{other}" not in files or Path(files[f"{stem}.{other}"].path).with_suffix("") != Path(
-            file.path
-        ).with_suffix(""):
+        stem, suffix = _split_name(name)
+        if suffix not in ("bin", "idx", MASK_SUFFIX):
             raise SpecError(
-                f"source {source.card.name!r}: {name} has no {stem}.{other} beside it; the card's paths must match both"
+                f"source {source.card.name!r}: {name} is neither .bin nor .idx nor {MASK_SUFFIX}; exclude it in the "
+                f"card"
             )
+        for other in ("bin", "idx"):
+            beside = files.get(f"{stem}.{other}")
+            if beside is None or Path(beside.path).parent != Path(file.path).parent:
+                raise SpecError(
+                    f"source {source.card.name!r}: {name} has no {stem}.{other} beside it; the card's paths must match "
+                    f"both"
+                )
         if suffix == "bin":
-            found.append((source.card, file, files[f"{stem}.idx"]))
+            found.append((source.card, file, files[f"{stem}.idx"], files.get(stem + MASK_SUFFIX)))
     return found
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    """(stem, kind of file)."""
+    if name.endswith(MASK_SUFFIX):
+        return name.removesuffix(MASK_SUFFIX), MASK_SUFFIX
+    stem, _, suffix = name.rpartition(".")
+    return stem, suffix
 
 
 def make_import(ids: Ids, config: ImportTokensConfig) -> Work:
@@ -168,7 +184,7 @@ def make_import(ids: Ids, config: ImportTokensConfig) -> Work:
         index_path = out.file("tokens", f"{pair.number}.idx")
         out.write("index", INDEX.empty_table(), of=pair.number)
         with out.file("tokens", f"{pair.number}.bin").open("wb") as handle:
-            for piece in read_documents(pair.prefix, ids.eod_id, ids.pad_id, ids.vocab_size):
+            for piece in read_documents(pair.prefix, ids.eod_id, ids.pad_id, ids.vocab_size, pair.mask):
                 handle.write(piece.flat_T.astype(np.dtype(dtype).newbyteorder("<")).data)
                 kept_N = np.flatnonzero(piece.lengths_N)
                 lengths_N = piece.lengths_N[kept_N]
@@ -176,6 +192,9 @@ def make_import(ids: Ids, config: ImportTokensConfig) -> Work:
                 names = [f"{pair.name}#{number}" for number in numbers.tolist()]
                 doc_ids = [make_doc_id(card.name, name) for name in names]
                 held_out_N = _held_out(doc_ids, config)
+                spans = no_spans(len(kept_N))
+                if piece.counted_T is not None:
+                    spans = spans_of_counted(piece.counted_T, lengths_N)
                 columns = {
                     "doc_id": pa.array(doc_ids, pa.binary(16)),
                     "source": pa.repeat(card.name, len(names)),
@@ -188,6 +207,9 @@ def make_import(ids: Ids, config: ImportTokensConfig) -> Work:
                     "offset": pa.array(offset + np.cumsum(lengths_N) - lengths_N),
                     "length": pa.array(lengths_N),
                     "characters": pa.array(np.zeros(len(names), dtype=np.int64)),
+                    "renderer": pa.repeat("", len(names)),
+                    "part": pa.array(np.zeros(len(names), dtype=np.int32)),
+                    "masked_spans": spans.to_arrow(),
                 }
                 out.write("index", pa.table(columns).cast(INDEX), of=pair.number)
                 training_T = ~np.repeat(held_out_N, lengths_N)

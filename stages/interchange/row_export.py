@@ -3,15 +3,18 @@
 For a trainer that reads files from front to back. ``rows/steps-A-B.npy`` holds ids ``[steps * global_batch_rows,
 context_length + 1]`` of the updates A to B, counted from 1; ``order`` says of every row the step, its place in the
 batch, its component and domain, and the row of the pool, so that lineage does not end here. What a row means (targets,
-mask, positions) follows from its ids: :func:`data_specs.token_store.row_layout`.
+mask, positions) follows from its ids: :func:`data_specs.token_store.row_layout`. Where the pools hold tokens without
+loss, ``masks/steps-A-B.npy`` is uint8 of the same shape as the rows: 1 for an id that is a target, 0 for one that is
+not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -100,12 +103,20 @@ def make_publish() -> Work:
         dtype = np.dtype(str(payload.facts["dtype"])).newbyteorder("<")
         shape = ((payload.last - payload.first + 1) * plan.global_batch_rows, plan.context_length + 1)
         totals = np.zeros(len(names), dtype=np.int64)
-        with out.file("rows", f"steps-{payload.first:08d}-{payload.last:08d}.npy").open("wb") as handle:
-            header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(handle, header)
+        name = f"steps-{payload.first:08d}-{payload.last:08d}.npy"
+        with (
+            out.file("rows", name).open("wb") as handle,
+            out.file("masks", name).open("wb") if reader.has_masks else nullcontext() as masks,
+        ):
+            _write_header(handle, dtype, shape)
+            if masks is not None:
+                _write_header(masks, np.dtype("u1"), shape)
             for step in range(payload.first, payload.last + 1):
                 component_B, row_B = plan.rows_of_step(step - 1)
                 handle.write(np.ascontiguousarray(reader.gather(component_B, row_B), dtype=dtype).data)
+                if masks is not None:
+                    counted = reader.gather_counted(component_B, row_B)
+                    masks.write(np.ones(shape[1:], bool).tobytes() * len(row_B) if counted is None else counted.data)
                 totals += np.bincount(component_B, minlength=len(names))
                 columns = {
                     "step": np.full(len(row_B), step),
@@ -120,3 +131,8 @@ def make_publish() -> Work:
                 out.ledger.add("row", name, domain, outcome, count)
 
     return work
+
+
+def _write_header(handle: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(handle, header)

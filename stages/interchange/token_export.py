@@ -2,7 +2,11 @@
 
 - ``megatron``: ``megatron/SPLIT-NNNNN.bin`` and ``.idx``, what trainers of the Megatron line read
 - ``npy``: ``npy/SPLIT-NNNNN.npy``, all ids flat, and ``SPLIT-NNNNN-ends.npy``, int64: where each document ends
-- ``parquet``: port ``parquet-SPLIT``, one row per document: id, source, domain, language, url, input_ids
+- ``parquet``: port ``parquet-SPLIT``, one row per document: id, source, domain, language, url, input_ids, masked_spans
+
+Which tokens are no targets of the loss: column ``masked_spans`` in Parquet (first, stop, first, stop ... inside the
+document). The other two have no place for it, so a file that holds such tokens has ``SPLIT-NNNNN-masked.npy`` beside
+it, int64 ``[S, 2]``: first and stop of every span in the file, ascending. ``import_tokens`` reads that file again.
 """
 
 from __future__ import annotations
@@ -19,11 +23,14 @@ import pyarrow.parquet as pq
 
 from data_specs.errors import SpecError, nearest
 from data_specs.ledger import DROPPED, IN, KEPT
+from data_specs.loss_spans import SPANS_TYPE, from_arrow
 from data_specs.token_store import SPLITS, IndexedTokens, index_bytes
 from stages.base import Port, Stage, StageContext, Unit, UnitOutput, Work
+from stages.interchange.megatron import MASK_SUFFIX
 
 FORMATS = ("megatron", "npy", "parquet")
-_COLUMNS = ["doc_id", "source", "domain", "language", "url", "is_validation", "offset", "length", "characters"]
+_COLUMNS = ["doc_id", "source", "domain", "language", "url", "is_validation", "offset", "length", "characters",
+            "masked_spans"]  # fmt: skip
 #: Tokens copied at once.
 _PIECE_TOKENS = 1 << 22
 
@@ -58,7 +65,7 @@ class TokenShard:
 class PublishTokens(Stage[PublishTokensConfig]):
     """See the module's text."""
 
-    version = 1
+    version = 2
     config_type = PublishTokensConfig
     inputs: ClassVar[Mapping[str, Port]] = {"tokens": Port("tokens", many=True)}
     output = "published"
@@ -81,21 +88,19 @@ class PublishTokens(Stage[PublishTokensConfig]):
                     )
                     units.append(Unit(key=artifact.shard_key(shard), payload=payload, size_bytes=shard.num_bytes))
         results = ctx.run_units("publish", units, partial(make_publish, self.config))
-        totals = {split: [0, 0] for split in self.config.splits}
-        for result in results:
-            for split, (num_documents, num_tokens) in result.value.items():
-                totals[split][0] += num_documents
-                totals[split][1] += num_tokens
+        totals = {split: [sum(result.value[split][place] for result in results) for place in range(3)]
+                  for split in self.config.splits}  # fmt: skip
         return {
             "formats": list(self.config.formats),
             "num_documents": {split: found[0] for split, found in totals.items()},
             "num_tokens": {split: found[1] for split, found in totals.items()},
+            "num_masked_tokens": {split: found[2] for split, found in totals.items()},
             "tokenizer_sha256": sorted({str(a.facts["tokenizer_sha256"]) for a in ctx.inputs["tokens"]}),
         }
 
 
 def make_publish(config: PublishTokensConfig) -> Work:
-    """Writes the chosen documents of one shard in every format; returns {split: [documents, tokens]}."""
+    """Writes the chosen documents of a shard in every format; returns {split: [documents, tokens, unlearned ones]}."""
 
     def work(shard: TokenShard, out: UnitOutput) -> dict[str, list[int]]:
         index = pq.read_table(shard.index, columns=_COLUMNS)
@@ -111,14 +116,19 @@ def make_publish(config: PublishTokensConfig) -> Work:
             taken_N |= mine_N
             documents = index.filter(pa.array(mine_N))
             lengths_N = documents.column("length").to_numpy()
+            spans = from_arrow(documents.column("masked_spans"))
             name = f"{split}-{shard.number}"
             if "megatron" in config.formats:
                 _write_megatron(out, name, documents, tokens, shard.dtype)
             if "npy" in config.formats:
                 _write_npy(out, name, documents, tokens, shard.dtype)
+            for form in ("megatron", "npy"):
+                if form in config.formats and len(spans.bounds_S2):
+                    with out.file(form, name + MASK_SUFFIX).open("wb") as handle:
+                        np.save(handle, spans.in_stream(lengths_N))
             if "parquet" in config.formats:
                 _write_parquet(out, f"parquet-{split}", documents, tokens, shard.dtype)
-            found[split] = [documents.num_rows, int(lengths_N.sum())]
+            found[split] = [documents.num_rows, int(lengths_N.sum()), int(spans.num_masked().sum())]
         _book(out, index, taken_N)
         return found
 
@@ -162,13 +172,14 @@ def _write_parquet(out: UnitOutput, port: str, documents: pa.Table, tokens: np.n
     schema = pa.schema([
         pa.field("id", pa.string(), nullable=False), pa.field("source", pa.string()), pa.field("domain", pa.string()),
         pa.field("language", pa.string()), pa.field("url", pa.string()), pa.field("input_ids", pa.list_(kind)),
+        pa.field("masked_spans", SPANS_TYPE),
     ])  # fmt: skip
     out.write(port, schema.empty_table())
     for part, flat in _pieces(documents, tokens):
         ends = np.cumsum(part.column("length").to_numpy())
         offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
         ids = pa.ListArray.from_arrays(offsets, pa.array(flat.astype(np.dtype(dtype)), kind))
-        columns = {name: part.column(name) for name in ("source", "domain", "language", "url")}
+        columns = {name: part.column(name) for name in ("source", "domain", "language", "url", "masked_spans")}
         hexadecimal = pa.array([doc_id.hex() for doc_id in part.column("doc_id").to_pylist()], pa.string())
         table = pa.table({"id": hexadecimal, **columns, "input_ids": ids})
         out.write(port, table.select(schema.names).cast(schema))

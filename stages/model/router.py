@@ -5,7 +5,8 @@ softmax) scores, the k best experts, weights renormalised and scaled. A token th
 plan over slots is a permutation, as for RRE, so the experts need no second code path. Nothing is dropped.
 
 Balance loss, per micro-batch: ``weight * E * sum_e f_e P_e``, with f_e the share of slots that expert e got and P_e its
-mean score, both over counted tokens (padding is left out). Only P has a gradient. It is 1 (times weight) when balanced.
+mean score, both over counted tokens (those whose target is in the loss, so padding is left out). Only P has a gradient.
+It is 1 (times weight) when balanced.
 
 Legend: N tokens, E experts, k experts of a token, S = N k slots (slot s belongs to token s // k), D width of the model.
 """

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from data_specs.errors import SpecError
+from data_specs.selector import matching_rows
 
 #: Component names are file names.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -43,15 +43,8 @@ def assign(index: pa.Table, components: Mapping[str, ComponentSelector], where: 
     names = sorted(components)
     for number, name in enumerate(names):
         selector = components[name]
-        mine = np.ones(index.num_rows, dtype=bool)
-        for column, wanted in (
-            ("domain", selector.domains),
-            ("source", selector.sources),
-            ("language", selector.languages),
-        ):
-            if wanted:
-                found = pc.is_in(index.column(column), value_set=pa.array(wanted, pa.string()))
-                mine &= found.to_numpy(zero_copy_only=False)
+        wanted = {"domain": selector.domains, "source": selector.sources, "language": selector.languages}
+        mine = matching_rows(index, wanted)
         both = np.flatnonzero(mine & (taken_N >= 0))
         if len(both):
             row = index.slice(int(both[0]), 1).to_pylist()[0]

@@ -1,9 +1,11 @@
 """Stage ``pack``: tokens -> one pool per mixture component, rows that are ready to train on.
 
 Output, per component c and split (train, validation): ``rows/c-SPLIT.bin`` (ids ``[num_rows, context_length + 1]``)
-and the ``segments`` sidecar ``of`` c-SPLIT, which leads from a row back to documents. Rows hold one domain only;
-documents stand in keyed-hash order, so that any run of rows is a random sample of the component. What a row means
-to a model (targets, mask, positions, segments) is :func:`data_specs.token_store.row_layout`.
+and the ``segments`` sidecar ``of`` c-SPLIT, which leads from a row back to documents. Where documents have tokens
+without loss, ``masks/c-SPLIT.bin`` says which (:class:`data_specs.token_store.PoolReader` reads it) and the fact
+``masked_tokens`` how many; a pool without any has no such file and no such fact. Rows hold one domain only; documents
+stand in keyed-hash order, so that any run of rows is a random sample of the component. What a row means to a model
+(targets, mask, positions, segments) is :func:`data_specs.token_store.row_layout`.
 
 Two phases: every token shard is divided among the components (a few integers per document), then every pool is
 written from memory maps, piece by piece.
@@ -71,23 +73,21 @@ class Pack(Stage[PackConfig]):
         )
         units, found = [], {}
         for name in sorted(components):
-            taken: dict[str, list[int]] = {}
-            for result in selected:
-                for domain, (train, validation) in result.value.get(name, {}).items():
-                    sums = taken.setdefault(domain, [0, 0])
-                    sums[0] += train
-                    sums[1] += validation
-            found[name] = _only_domain(name, sorted(taken))
-            for split, tokens in zip(SPLITS, taken.get(found[name], [0, 0]), strict=True):
+            shares = [result.value[name] for result in selected if name in result.value]
+            found[name] = _only_domain(name, sorted({domain for share in shares for domain in share}))
+            for split in SPLITS:
+                amounts = [share[found[name]][split] for share in shares]
+                tokens, masked = (sum(pair[place] for pair in amounts) for place in range(2))
                 parts = tuple(
                     (shard, ctx.scratch(f"selected/{shard.number:05d}-{name}-{split}.npy"))
                     for shard, result in zip(shards, selected, strict=True)
                     if name in result.value
                 )
-                payload = PoolPayload(name=f"{name}-{split}", num_tokens=tokens, parts=parts)
+                payload = PoolPayload(name=f"{name}-{split}", num_tokens=tokens, num_masked=masked, parts=parts)
                 units.append(Unit(key=payload.name, payload=payload, size_bytes=4 * tokens))
         pools = ctx.run_units("pool", units, partial(make_pool, self.config.context_length, self.config.seed, shared))
         rows = {result.key: int(result.value) for result in pools}
+        masked_of = {unit.key: unit.payload.num_masked for unit in units if unit.payload.num_masked}
         tokens_of = {unit.key: unit.payload.num_tokens for unit in units}
         return {
             "components": {
@@ -104,6 +104,7 @@ class Pack(Stage[PackConfig]):
             "dtype": row_dtype(shared["vocab_size"]),
             "domains": domains,
             **shared,
+            **({"masked_tokens": masked_of} if masked_of else {}),
         }
 
     def _components(self, domains: list[str]) -> dict[str, ComponentSelector]:

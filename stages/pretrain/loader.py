@@ -81,11 +81,10 @@ def prepare_step(job: TrainingJob, step: int, rank: int, world_size: int) -> Ste
     def micro_batches(worker: int) -> list[HostMicroBatch]:
         part = rows_of_rank(len(row_B), worker, world_size)
         rows = job.pools.gather(component_B[part], row_B[part])
+        counted = job.pools.gather_counted(component_B[part], row_B[part])
         domains_B = job.domain_of_component()[component_B[part]]
-        return [
-            prepare_rows(job, rows[start : start + size], domains_B[start : start + size])
-            for start in range(0, len(rows), size)
-        ]
+        cuts = [slice(start, start + size) for start in range(0, len(rows), size)]
+        return [prepare_rows(job, rows[cut], domains_B[cut], None if counted is None else counted[cut]) for cut in cuts]
 
     mine = micro_batches(rank)
     spread = job.config.expert_parallel
@@ -108,9 +107,14 @@ def with_exchanges(peers: Sequence[HostMicroBatch], worker: int) -> HostMicroBat
     return replace(peers[worker], exchanges=exchanges)
 
 
-def prepare_rows(job: TrainingJob, rows: npt.NDArray[np.generic], domains_B: npt.NDArray[np.int64]) -> HostMicroBatch:
-    """Layout and dispatch plans of some rows."""
-    layout = row_layout(rows, job.pools.eod_id, job.pools.pad_id)
+def prepare_rows(
+    job: TrainingJob,
+    rows: npt.NDArray[np.generic],
+    domains_B: npt.NDArray[np.int64],
+    counted: npt.NDArray[np.bool_] | None = None,
+) -> HostMicroBatch:
+    """Layout and dispatch plans of some rows; ``counted`` says which of their ids are targets, None that all are."""
+    layout = row_layout(rows, job.pools.eod_id, job.pools.pad_id, counted)
     domains_N = np.repeat(domains_B, layout.inputs_BL.shape[1])
     dispatch = plan_layers(job.table_LGV, domains_N, layout.inputs_BL.reshape(-1), job.config.model.experts_per_domain)
     return HostMicroBatch(layout, domains_B, dispatch)

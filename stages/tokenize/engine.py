@@ -1,10 +1,10 @@
 """The fastest engine that gives the ids of ``tokenizer.json``, and the proof on every shard that it does.
 
-The file defines the ids; ``tokenizers`` reads it. ``tiktoken`` merges the same vocabulary by rank about five times
-faster on one core. That both agree holds for every vocabulary whose ids are the order of its merges and whose merges
-were learned from text cut by the same pattern; what could differ is the two libraries' idea of a letter in scripts
-that Unicode added lately. So every shard compares some of its documents, and one difference sends the whole shard
-to ``tokenizers``.
+The file defines the ids. A SentencePiece model is read by ``sentencepiece``, a ``tokenizer.json`` by ``tokenizers``.
+``tiktoken`` merges the same vocabulary by rank about five times faster on one core. That both agree holds for every
+vocabulary whose ids are the order of its merges and whose merges were learned from text cut by the same pattern; what
+could differ is the two libraries' idea of a letter in scripts that Unicode added lately. So every shard compares some
+of its documents, and one difference sends the whole shard to ``tokenizers``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_specs.errors import DataError
+from stages.tokenize import sentence_piece
 from stages.tokenize.byte_bpe import load, mergeable_ranks
 
 #: Ids of each text. Both engines treat special-token strings as text.
 Encode = Callable[[Sequence[str]], list[list[int]]]
-FAST, REFERENCE = "tiktoken", "tokenizers"
+FAST = "tiktoken"
 #: Longest text that the comparison encodes: a slow reference must not meet a whole book.
 COMPARED_CHARACTERS = 20_000
 
@@ -28,13 +29,17 @@ COMPARED_CHARACTERS = 20_000
 class Engines:
     """The reference and, where the file allows one, the fast engine."""
 
+    name: str  # of the reference
     reference: Encode
     fast: Encode | None
-    why_not_fast: str  # empty when there is a fast engine
+    why_not_fast: str  # empty when there is a fast engine, or when the reference is as fast as any
 
 
-def open_engines(path: Path) -> Engines:
-    """Both engines of a ``tokenizer.json``."""
+def open_engines(path: Path, special_ids: Sequence[int] = ()) -> Engines:
+    """The engines of a ``tokenizer.json`` or a SentencePiece ``.model``. ``special_ids`` are ids that no text may get
+    (end of document, padding); a ``tokenizer.json`` gives them to none by itself."""
+    if path.suffix == sentence_piece.SUFFIX:
+        return Engines("sentencepiece", sentence_piece.engine(path, special_ids), None, "")
     tokenizer = load(path)
 
     def reference(texts: Sequence[str]) -> list[list[int]]:
@@ -43,8 +48,8 @@ def open_engines(path: Path) -> Engines:
     try:
         pattern, ranks = mergeable_ranks(json.loads(path.read_text("utf-8")))
     except DataError as error:
-        return Engines(reference, None, str(error))
-    return Engines(reference, rank_engine(pattern, ranks), "")
+        return Engines("tokenizers", reference, None, str(error))
+    return Engines("tokenizers", reference, rank_engine(pattern, ranks), "")
 
 
 def rank_engine(pattern: str, ranks: dict[bytes, int]) -> Encode:

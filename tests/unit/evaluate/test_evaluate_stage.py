@@ -36,10 +36,13 @@ def _reference(inputs, checkpoint, component: str, domain: int) -> tuple[float, 
     table = np.load(inputs["routing"].file("table"))
     reader = PoolReader.open(inputs["pools"], "validation")
     total, count = 0.0, 0
-    for row in reader.rows(component, range(reader.num_rows(component))).astype(int):
+    everything = np.arange(reader.num_rows(component))
+    counted = reader.counted(component, everything)
+    for number, row in enumerate(reader.rows(component, everything).astype(int)):
         logits = model(make_batch(row[None], domain, reader, table, model.shape))[0].log_softmax(-1)
         for place in range(len(row) - 1):
-            if row[place] not in (EOD, PAD) and row[place + 1] != PAD:
+            learned = counted is None or counted[number, place + 1]
+            if learned and row[place] not in (EOD, PAD) and row[place + 1] != PAD:
                 total -= float(logits[place, row[place + 1]].detach())
                 count += 1
     return total, count
@@ -59,6 +62,20 @@ def test_perplexity_equals_a_slow_reference(trained):
     body = json.loads(made.file("evaluation", "evaluation.json").read_text())
     assert body["perplexity"] == made.facts["perplexity"]
     assert set(body["components"]) == {"python", "web", "wiki"}
+
+
+def test_tokens_without_loss_are_not_measured(trained, tmp_path):
+    bench, inputs, checkpoint = trained
+    masked = {**inputs, "pools": training_inputs(tmp_path / "masked", masked=0.6)["pools"]}
+    loss, count = _reference(masked, checkpoint, "python", 0)
+    assert count < _reference(inputs, checkpoint, "python", 0)[1]
+    assert count > 0
+    body = json.loads(_evaluate(bench, masked, checkpoint).file("evaluation", "evaluation.json").read_text())
+    assert body["components"]["python"]["num_targets"] == count
+    assert body["components"]["python"]["loss_sum"] == pytest.approx(loss, rel=1e-4)
+    assert body["components"]["wiki"] == pytest.approx(
+        json.loads(_evaluate(bench, inputs, checkpoint).file("evaluation").read_text())["components"]["wiki"]
+    )
 
 
 def test_rows_over_the_cap_are_booked_as_dropped(trained):

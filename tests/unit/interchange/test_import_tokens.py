@@ -49,7 +49,7 @@ def write_pair(
 def source(folder: Path, name: str = "theirs", domain: str = "en") -> Source:
     card = SourceCard(
         name=name, origin="made here", licence="CC0-1.0", languages=("en",), domain=domain, format="files",
-        paths=(f"{name}/*.bin", f"{name}/*.idx"),
+        paths=(f"{name}/*",),
     )  # fmt: skip
     return open_source(card, folder, DigestCache(folder / "digests.json"))
 
@@ -95,6 +95,50 @@ def test_documents_keep_their_ids_and_get_the_eod_they_lack(
     assert counts[0, :14].tolist() == [5, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]
     assert made.facts["num_tokens"] == {"en": {"train": 14, "validation": 0}}
     assert made.facts["imported"] == {"theirs/a.bin": 2}
+
+
+@pytest.mark.parametrize("piece_tokens", [1, 4, 1000])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_mask_beside_the_pair_comes_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_tokens: int, reverse: bool
+) -> None:
+    """Spans are of the .bin, whose sequences may lie in another order than the documents."""
+    monkeypatch.setattr(megatron, "_PIECE_TOKENS", piece_tokens)
+    write_pair(tmp_path / "theirs" / "a", DOCUMENTS, "int32", reverse)
+    flat = np.fromfile(tmp_path / "theirs" / "a.bin", "<i4").tolist()
+    masked = {6, 7, 8, 9, 10}  # ids, each of which stands in the .bin once
+    places = [place for place, token in enumerate(flat) if token in masked]
+    np.save(tmp_path / "theirs" / "a-masked.npy", np.array([[place, place + 1] for place in places]))
+    made = run(tmp_path, source(tmp_path), validation_ratio=0)
+    assert [(name, ids) for name, ids, _ in documents_of(made)] == WANTED
+    spans = pq.read_table(made.sidecar("index", "00000")).column("masked_spans").to_pylist()
+    # [5, 6, 0], [7, 8, EOD added], [9, 10, 11, 12, 0], [0], [13, EOD added]
+    assert spans == [[1, 2], [0, 2], [0, 2], [], []]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ([[0, 2], [1, 3]], r"span 1, tokens \[1, 3\], is empty, or begins before the one before it has ended"),
+        ([[2, 2]], r"span 0, tokens \[2, 2\], is empty"),
+        ([[3, 99]], r"span 0, tokens \[3, 99\], ends behind the 12 tokens"),
+        ([[-1, 2]], "begins before token 0"),
+        ([0, 1], r"int64 of shape \(2,\) is not integers"),
+        ([[0.0, 1.0]], "float64"),
+    ],
+)
+def test_masks_that_cannot_be_are_refused(tmp_path: Path, bounds: Any, message: str) -> None:
+    write_pair(tmp_path / "theirs" / "a", DOCUMENTS)
+    np.save(tmp_path / "theirs" / "a-masked.npy", np.array(bounds))
+    with pytest.raises(DataError, match=rf"a-masked\.npy: .*{message}"):
+        run(tmp_path, source(tmp_path))
+
+
+def test_a_mask_without_its_pair_is_refused(tmp_path: Path) -> None:
+    write_pair(tmp_path / "theirs" / "a", DOCUMENTS)
+    np.save(tmp_path / "theirs" / "b-masked.npy", np.zeros((0, 2), dtype=np.int64))
+    with pytest.raises(SpecError, match=r"b-masked\.npy has no b\.bin beside it"):
+        run(tmp_path, source(tmp_path))
 
 
 def test_imported_tokens_are_packed_beside_others(tmp_path: Path) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from data_specs.errors import DataError, SpecError
+from data_specs.fingerprint import fingerprint
 from data_specs.ledger import DROPPED, IN, KEPT
+from data_specs.loss_spans import SPANS_TYPE
 from data_specs.manifest import Artifact
 from data_specs.permutation import derive_key, keyed_hashes
-from data_specs.token_store import SPLITS, IndexedTokens, PoolReader
+from data_specs.token_store import INDEX, SPLITS, IndexedTokens, PoolReader
+from stages.pack import pool
+from stages.pack import rows as pack_rows
 from stages.pack.rows import num_rows
 from stages.pack.stage import PackConfig
 from tests.stage_harness import Bench
@@ -139,6 +146,78 @@ def test_two_token_artifacts_make_one_pool(packed: Packed, tmp_path: Path) -> No
     total = pools.facts["components"][zh]["num_tokens"]
     assert total == alone.facts["components"][zh]["num_tokens"] + added
     assert set(pools.manifest.ledger.by_source("token", KEPT)) == {"web", "git", "books"}
+
+
+def masked_tokens(packed: Packed, spans: dict[int, list[int]]) -> Artifact:
+    """The tokens again, with spans without loss in some sequences of every shard."""
+    folder = packed.bench.folder / f"masked-{len(packed.bench.made)}"
+    shutil.copytree(packed.tokens.path, folder)
+    manifest = packed.tokens.manifest
+    for shard in packed.tokens.shards("index"):
+        table = pq.read_table(packed.tokens.shard_path(shard))
+        column = pa.array([spans.get(number, []) for number in range(table.num_rows)], SPANS_TYPE)
+        place = table.schema.get_field_index("masked_spans")
+        pq.write_table(table.set_column(place, INDEX.field("masked_spans"), column), folder / "index" / shard.name)
+    manifest = dataclasses.replace(manifest, fingerprint=fingerprint({"masked": str(spans)}))
+    manifest.save(folder)
+    return Artifact.open(folder)
+
+
+SPANS = {0: [0, 3], 1: [1, 2, 5, 20], 5: [2, 4], 7: [0, 12]}
+
+
+def test_masks_of_rows_are_those_of_their_documents(packed: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Document by document over segments, token by token, whatever the size of the pieces it was written in."""
+    tokens = masked_tokens(packed, SPANS)
+    bench = packed.bench
+    bench.made[tokens.fingerprint] = tokens
+    for name, piece_tokens in (("whole", 1 << 21), ("pieces", 40)):
+        monkeypatch.setattr(pool, "PIECE_TOKENS", piece_tokens)
+        monkeypatch.setattr(pack_rows, "PIECE_TOKENS", piece_tokens)
+        made = bench.run("pack", {"context_length": 32}, {"tokens": [tokens]}, name=name)
+        entries = {(row["doc_id"], row["part"]): row for row in documents_of(tokens)}
+        num_masked = {}
+        for split, component in itertools.product(SPLITS, ("zh", "en", "code")):
+            reader = PoolReader.open(made, split)
+            everything = np.arange(reader.num_rows(component))
+            counted = reader.counted(component, everything)
+            if counted is None:
+                continue
+            assert counted.shape == reader.rows(component, everything).shape
+            wanted = np.zeros(counted.shape, dtype=bool)  # padding is 0
+            for segment in pq.read_table(PoolReader.segments_path(made, component, split)).to_pylist():
+                owner = entries[segment["doc_id"], 0]
+                bounds = owner["masked_spans"]
+                masked = {t for a, b in zip(bounds[::2], bounds[1::2], strict=True) for t in range(a, b)}
+                first = segment["token_offset"] - owner["offset"]
+                for place in range(segment["length"]):
+                    wanted[segment["row"], segment["start"] + place] = first + place not in masked
+            assert np.array_equal(counted, wanted)
+            num_masked[f"{component}-{split}"] = sum(
+                sum(row["masked_spans"][1::2]) - sum(row["masked_spans"][::2])
+                for row in entries.values()
+                if row["domain"] == component and row["is_validation"] == (split == "validation")
+            )
+        assert made.facts["masked_tokens"] == num_masked
+        assert {s.name for s in made.shards("masks")} == {f"{name}.bin" for name in num_masked}
+        assert len(num_masked) == 4
+        component_B = np.array([0, 1, 2, 1])  # code, en, zh, en
+        gathered = PoolReader.open(made).gather_counted(component_B, [0, 1, 0, 0])
+        assert gathered is not None
+        for place, (component, row) in enumerate(zip(("code", "en", "zh", "en"), (0, 1, 0, 0), strict=True)):
+            mine = PoolReader.open(made).counted(component, [row])
+            assert (gathered[place] == (True if mine is None else mine[0])).all()
+
+
+def test_without_masks_a_pool_is_what_it_was(packed: Packed) -> None:
+    made, masked = packed.run(), masked_tokens(packed, SPANS)
+    assert not made.shards("masks")
+    assert "masked_tokens" not in made.facts
+    assert PoolReader.open(made).gather_counted([0, 1], [0, 0]) is None
+    packed.bench.made[masked.fingerprint] = masked
+    other = packed.bench.run("pack", {"context_length": 32}, {"tokens": [masked]})
+    rows = [{s.name: s.logical_digest for s in pools.shards("rows")} for pools in (made, other)]
+    assert rows[0] == rows[1], "a mask moves no token"
 
 
 def test_tokens_of_two_vocabularies_are_refused(packed: Packed) -> None:

@@ -198,7 +198,14 @@ def _training_part(example: Example) -> None:
         for outcome in (IN, KEPT):
             ledger.add("document", source, domain, outcome, documents, characters=100 * documents)
             ledger.add("token", source, domain, outcome, tokens)
-    example.add("tokenize", "tokens", ledger=ledger, facts={"domains": domains, "num_tokens": {}})
+    example.add("tokenize", "tokens", ledger=ledger, facts={
+        "domains": domains, "num_tokens": {}, "vocab_size": 512,
+        "languages": {
+            "en": {"sequences": 16, "tokens": 2984, "characters": 11_936},
+            HOSTILE: {"sequences": 15, "tokens": 4985, "characters": 9970},
+        },
+        "rendered": {"tasks": {"renderer": "docstring_code", "documents": 9, "sequences": 31}},
+    })  # fmt: skip
     components = {
         d: {"domain": d, "num_rows": n, "num_tokens": 512 * n, "num_validation_rows": 2, "num_validation_tokens": 900}
         for d, n in (("en", 40), ("zh", 200))

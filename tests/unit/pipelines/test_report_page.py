@@ -80,8 +80,8 @@ def test_hostile_text_stays_text(page):
 def test_every_section_of_a_full_run_is_there_and_linked(page):
     checker = _check(page)
     expected = [
-        "line", "funnel", "reasons", "dedup", "mixture", "training", "experts", "evaluation", "time", "samples",
-        "quarantine", "provenance",
+        "line", "funnel", "reasons", "dedup", "tokens", "mixture", "training", "experts", "evaluation", "time",
+        "samples", "quarantine", "provenance",
     ]  # fmt: skip
     assert [one for one in checker.ids if one != "warnings"] == expected
     assert [link[1:] for link in checker.links if link.startswith("#")] == expected
@@ -94,6 +94,8 @@ def test_numbers_of_the_run_stand_on_the_page(page):
     assert "60 of 60 steps to the token" in page
     assert "51.2, 5.68 bits per token" in page
     assert "value 12, limit 150" in page
+    assert ">0.25</td>" in page  # 2,984 tokens of 11,936 English characters
+    assert "docstring_code" in page
 
 
 def test_states_of_nodes_are_told_apart(page):

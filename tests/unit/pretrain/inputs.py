@@ -77,14 +77,27 @@ def learnable_rows(component: str, num_rows: int, seed: int) -> np.ndarray:
 
 
 def training_inputs(
-    folder: Path, *, batch_rows: int = 6, experts_per_domain: int = 4, num_rre_layers: int = 2, seed: int = 0
+    folder: Path,
+    *,
+    batch_rows: int = 6,
+    experts_per_domain: int = 4,
+    num_rre_layers: int = 2,
+    seed: int = 0,
+    masked: float | None = None,
 ) -> dict[str, Artifact]:
-    """Artifacts {pools, plan, tokenizer, routing} below ``folder``."""
+    """Artifacts {pools, plan, tokenizer, routing} below ``folder``; ``masked`` is the share of ids of the component
+    "python" that are no targets (0 makes masks that leave nothing out), None makes pools without masks."""
     pools_files: dict[str, bytes] = {}
+    masked_tokens: dict[str, int] = {}
     components = {}
     for index, (name, domain) in enumerate(COMPONENTS.items()):
         pools_files[f"rows/{name}-train.bin"] = learnable_rows(name, ROWS[name], seed + index).tobytes()
         pools_files[f"rows/{name}-validation.bin"] = learnable_rows(name, 3, 100 + index).tobytes()
+        if masked is not None and name == "python":
+            for split, num_rows in (("train", ROWS[name]), ("validation", 3)):
+                counted = np.random.default_rng(seed).random((num_rows, CONTEXT + 1)) >= masked
+                pools_files[f"masks/{name}-{split}.bin"] = np.packbits(counted, axis=1).tobytes()
+                masked_tokens[f"{name}-{split}"] = int((~counted).sum())
         components[name] = {
             "domain": domain,
             "num_rows": ROWS[name],
@@ -105,6 +118,7 @@ def training_inputs(
             "pad_id": PAD,
             "domains": list(DOMAINS),
             "tokenizer_sha256": TOKENIZER,
+            **({"masked_tokens": masked_tokens} if masked_tokens else {}),
         },
     )
     plan_folder = folder / "plan"

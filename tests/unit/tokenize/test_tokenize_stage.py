@@ -119,14 +119,14 @@ def test_the_engine_is_recorded(line: Line) -> None:
 def test_a_wrong_fast_engine_is_caught_named_and_replaced(
     line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def lying(path: Path) -> Engines:
+    def lying(path: Path, special_ids: object) -> Engines:
         true = open_engines(path)
         assert true.fast is not None
 
         def fast(texts: Sequence[str]) -> list[list[int]]:
             return [ids[:-1] if "range" in text else ids for text, ids in zip(texts, true.fast(texts), strict=True)]
 
-        return Engines(true.reference, fast, "")
+        return Engines(true.name, true.reference, fast, "")
 
     monkeypatch.setattr(shard_tokens, "open_engines", lying)
     again = line.run(compared_documents=100)
