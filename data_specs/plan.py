@@ -5,7 +5,9 @@
 
 A plan is a few kilobytes of integers. It knows neither devices nor workers, so any layout reads the same batches.
 
-- **Stages** follow each other; the last one may be open (``num_steps`` null). Each has integer weights.
+- **Stages** (the phases of a recipe) follow each other; the last one may be open (``num_steps`` null). Each has
+  integer weights, and may read every row as several shorter ones (``context_length``): tokens of a step, draws and
+  epochs stay what they are, so a row is never seen twice because a phase is longer or shorter than another.
 - **Windows** of ``window_steps`` steps cut a stage from its start. The rows that each component has had when a window
   ends follow from :func:`cumulative_quotas`, so rounding never adds up; a keyed permutation then spreads the
   components over the window's slots.
@@ -57,6 +59,7 @@ class PlanStage:
     name: str
     num_steps: int | None  # None: open, only the last stage may be
     weights: tuple[int, ...]
+    context_length: int | None = None  # rows are cut to it; a divisor of the plan's; None: rows stay whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,14 @@ class Plan:
                 )
             if stage.num_steps is None and position != len(self.stages) - 1:
                 raise SpecError(f"stage {stage.name!r}: num_steps is null, which only the last stage may be")
+            if stage.context_length is not None and (
+                stage.context_length < 1 or self.context_length % stage.context_length
+            ):
+                raise SpecError(
+                    f"stage {stage.name!r}: context_length {stage.context_length} must divide the "
+                    f"{self.context_length} tokens of a pool's row; pack at the longest context of all stages, a common "
+                    f"multiple: shorter rows are cut from it"
+                )
             if stage.num_steps is not None and stage.num_steps < 0:
                 raise SpecError(f"stage {stage.name!r}: num_steps ({stage.num_steps}) must not be negative")
             for component, weight in zip(self.components, stage.weights, strict=True):
@@ -103,10 +114,7 @@ class Plan:
                 global_batch_rows=body["global_batch_rows"],
                 window_steps=body["window_steps"],
                 components=tuple(PlanComponent(**component) for component in body["components"]),
-                stages=tuple(
-                    PlanStage(name=stage["name"], num_steps=stage["num_steps"], weights=tuple(stage["weights"]))
-                    for stage in body["stages"]
-                ),
+                stages=tuple(PlanStage(**{**stage, "weights": tuple(stage["weights"])}) for stage in body["stages"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: cannot read the plan ({error}); run mix again") from error
@@ -159,6 +167,10 @@ class Plan:
             draw_B[mine] = before[index] + np.arange(np.count_nonzero(mine))
         return component_B, draw_B
 
+    def cuts_of_step(self, step: int) -> int:
+        """Sequences that each row of a step is cut into, in order; 1 where rows stay whole."""
+        return self.context_length // (self.stages[self._locate(step)[0]].context_length or self.context_length)
+
     def draws_before(self, step: int) -> npt.NDArray[np.int64]:
         """Rows that each component has given when ``step`` steps are done; int64 ``[num_components]``."""
         position, local = self._locate(step, end=True)
@@ -184,6 +196,12 @@ class Plan:
         slots = np.flatnonzero(self._window(position, low) == component_index)
         local = low * self.window_steps + int(slots[draw - done(low)]) // self.global_batch_rows
         return None if stage.num_steps is not None and local >= stage.num_steps else self.starts[position] + local
+
+    def used_up_after(self, component_index: int) -> int | None:
+        """Steps until every row of a component was seen once; None when no step of the plan gets there."""
+        num_rows = self.components[component_index].num_rows
+        step = self.step_of_draw(component_index, num_rows - 1) if num_rows else None
+        return None if step is None else step + 1
 
     def steps_of_row(self, component_index: int, row: int, num_steps: int) -> list[int]:
         """Steps below ``num_steps`` that see ``row`` of a component, one per epoch begun, in order."""
@@ -237,7 +255,8 @@ class Plan:
                 length = num_steps - start if stage.num_steps is None else min(stage.num_steps, num_steps - start)
                 weights = {c.name: w for c, w in zip(self.components, stage.weights, strict=True) if w}
                 names |= set(weights)
-                past.append({"num_steps": length, "weights": weights})
+                cut = {} if stage.context_length is None else {"context_length": stage.context_length}
+                past.append({"num_steps": length, "weights": weights, **cut})
         return fingerprint(
             {
                 "seed": self.seed,

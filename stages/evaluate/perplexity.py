@@ -22,9 +22,10 @@ from stages.evaluate.stage import EvaluateConfig
 from stages.model.batch import MicroBatch, dispatch_tensors, to_device
 from stages.model.config import ModelShape
 from stages.model.decoder import Decoder
-from stages.model.dispatch import check_table, plan_layers
+from stages.model.dispatch import plan_rows
 from stages.model.exported import exported_files
 from stages.model.loss import row_losses
+from stages.model.routing_table import RoutingTable
 
 _CPU = torch.device("cpu")
 
@@ -35,8 +36,7 @@ def make_measure(config: EvaluateConfig, checkpoint_path: Path, pools_path: Path
     model, domains = load_model(checkpoint)
     if config.precision == "bf16":
         model = model.to(torch.bfloat16)
-    table = np.load(routing.file("table"), allow_pickle=False)
-    check_table(table, model.shape.config.experts_per_domain, str(routing.file("table")))
+    table = RoutingTable.open(routing, model.shape.config.experts_per_domain)
     reader = PoolReader.open(pools, "validation")
 
     def work(component: str, out: UnitOutput) -> dict[str, Any]:
@@ -68,14 +68,11 @@ def load_model(checkpoint: Artifact) -> tuple[Decoder, list[str]]:
     return model.eval(), card["domains"]
 
 
-def make_batch(
-    rows: np.ndarray, domain: int, reader: PoolReader, table_LGV: np.ndarray, shape: ModelShape
-) -> MicroBatch:
+def make_batch(rows: np.ndarray, domain: int, reader: PoolReader, table: RoutingTable, shape: ModelShape) -> MicroBatch:
     """A micro-batch of rows of one domain."""
     layout = row_layout(rows, reader.eod_id, reader.pad_id)
     domains_B = np.full(len(rows), domain, dtype=np.int64)
-    tokens_N = layout.inputs_BL.reshape(-1)
-    plans = plan_layers(table_LGV, np.full(len(tokens_N), domain), tokens_N, shape.config.experts_per_domain)
+    plans = plan_rows(table, layout, domains_B, shape.config.experts_per_domain)
     return MicroBatch(
         tokens_BT=to_device(layout.inputs_BL, _CPU),
         targets_BT=to_device(layout.targets_BL, _CPU),

@@ -6,7 +6,6 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,13 +13,14 @@ from data_specs.errors import DataError
 from data_specs.token_store import PoolReader
 from stages.evaluate.perplexity import load_model, make_batch
 from stages.evaluate.stage import by_domain
+from stages.model.routing_table import RoutingTable
 from tests.stage_harness import Bench
 from tests.unit.pretrain.inputs import EOD, PAD, run_pretrain, training_inputs
 
 
-@pytest.fixture
-def trained(tmp_path: Path):
-    inputs = training_inputs(tmp_path / "inputs")
+@pytest.fixture(params=["id_balanced", "frequency_split"])
+def trained(tmp_path: Path, request: pytest.FixtureRequest):
+    inputs = training_inputs(tmp_path / "inputs", mode=request.param)
     bench = Bench(tmp_path / "bench")
     return bench, inputs, run_pretrain(bench, inputs, num_steps=15, peak_learning_rate=0.01, warmup_steps=2)
 
@@ -33,7 +33,7 @@ def _evaluate(bench, inputs, checkpoint, **config):
 def _reference(inputs, checkpoint, component: str, domain: int) -> tuple[float, int]:
     """Sum of -log p over targets, one row at a time, target by target."""
     model, _ = load_model(checkpoint)
-    table = np.load(inputs["routing"].file("table"))
+    table = RoutingTable.open(inputs["routing"], model.shape.config.experts_per_domain)
     reader = PoolReader.open(inputs["pools"], "validation")
     total, count = 0.0, 0
     for row in reader.rows(component, range(reader.num_rows(component))).astype(int):
