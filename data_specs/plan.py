@@ -89,8 +89,8 @@ class Plan:
             ):
                 raise SpecError(
                     f"stage {stage.name!r}: context_length {stage.context_length} must divide the "
-                    f"{self.context_length} tokens of a pool's row; pack at the longest context of all stages, a common "
-                    f"multiple: shorter rows are cut from it"
+                    f"{self.context_length} tokens of a pool's row; pack at the longest context of all stages, a "
+                    f"common multiple: shorter rows are cut from it"
                 )
             if stage.num_steps is not None and stage.num_steps < 0:
                 raise SpecError(f"stage {stage.name!r}: num_steps ({stage.num_steps}) must not be negative")

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from data_specs.errors import SpecError, nearest
-from data_specs.mixture import Mixture, Number, exact, integer_weights, solve
+from data_specs.mixture import Mixture, MixturePhase, Number, exact, integer_weights, solve
 from data_specs.plan import Plan, PlanComponent, PlanStage
 
 
@@ -119,7 +119,14 @@ def plan_of_mixture(
                 f"lower --batch-rows"
             )
         weights = integer_weights([taken[component.name] for component in components])
-        stages.append(PlanStage(name=phase.name, num_steps=num_steps, weights=tuple(weights)))
+        stages.append(
+            PlanStage(
+                name=phase.name,
+                num_steps=num_steps,
+                weights=tuple(weights),
+                context_length=_cut_to(phase, context_length),
+            )
+        )
     plan = Plan(
         seed=0,
         context_length=context_length,
@@ -129,6 +136,11 @@ def plan_of_mixture(
         stages=tuple(stages),
     )
     return _within_caps(plan, fitted=scale is None), factor
+
+
+def _cut_to(phase: MixturePhase, context_length: int) -> int | None:
+    """Rows of a phase in its own length where the pools' rows are longer; small pools are a preview of long ones."""
+    return phase.context_length if phase.context_length and phase.context_length < context_length else None
 
 
 def _within_caps(plan: Plan, *, fitted: bool) -> Plan:

@@ -1,10 +1,10 @@
 """Stage ``publish_rows``: the rows of a plan's first steps, laid down in the order in which training sees them.
 
-For a trainer that reads files from front to back. ``rows/steps-A-B.npy`` holds ids ``[rows, context_length + 1]`` of the
-updates A to B, counted from 1; ``order`` says of every row the step, its place in the batch, its component and domain,
-the row of the pool and its first id there, so that lineage does not end here. Files follow the phases of the plan: where
-rows are cut shorter another file begins, and the fact ``files`` names steps and context length of each. What a row means (targets,
-mask, positions) follows from its ids: :func:`data_specs.token_store.row_layout`.
+For a trainer that reads files from front to back. ``rows/steps-A-B.npy`` holds ids ``[rows, context_length + 1]`` of
+the updates A to B, counted from 1; ``order`` says of every row the step, its place in the batch, its component and
+domain, the row of the pool and its first id there, so that lineage does not end here. Files follow the phases of the
+plan: where rows get another length another file begins, and the fact ``files`` names steps and context length of each.
+What a row means (targets, mask, positions) follows from its ids: :func:`data_specs.token_store.row_layout`.
 """
 
 from __future__ import annotations
