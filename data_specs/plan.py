@@ -10,7 +10,7 @@ A plan is a few kilobytes of integers. It knows neither devices nor workers, so 
   epochs stay what they are, so a row is never seen twice because a phase is longer or shorter than another.
 - **Windows** of ``window_steps`` steps cut a stage from its start. The rows that each component has had when a window
   ends follow from :func:`cumulative_quotas`, so rounding never adds up; a keyed permutation then spreads the
-  components over the window's slots.
+  components over the window's slots. A stage may have windows of its own, so that its last step ends one.
 - **Draws** of a component are numbered in the order of the slots, through all stages. Draw ``j`` is in epoch
   ``j // num_rows`` and takes row ``permutation(epoch)[j % num_rows]``, so every epoch meets each row exactly once.
 
@@ -60,6 +60,7 @@ class PlanStage:
     num_steps: int | None  # None: open, only the last stage may be
     weights: tuple[int, ...]
     context_length: int | None = None  # rows are cut to it; a divisor of the plan's; None: rows stay whole
+    window_steps: int | None = None  # of this stage; None: the plan's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,8 @@ class Plan:
                 )
             if stage.num_steps is None and position != len(self.stages) - 1:
                 raise SpecError(f"stage {stage.name!r}: num_steps is null, which only the last stage may be")
+            if stage.window_steps is not None and stage.window_steps < 1:
+                raise SpecError(f"stage {stage.name!r}: window_steps ({stage.window_steps}) must be at least 1")
             if stage.context_length is not None and (
                 stage.context_length < 1 or self.context_length % stage.context_length
             ):
@@ -158,7 +161,7 @@ class Plan:
         """(component_index int32 ``[B]``, draw int64 ``[B]``): the draws a step makes, caps not looked at."""
         before = self.draws_before(step)
         position, local = self._locate(step)
-        window, offset = divmod(local, self.window_steps)
+        window, offset = divmod(local, self._window_steps(position))
         start = offset * self.global_batch_rows
         component_B = self._window(position, window)[start : start + self.global_batch_rows]
         draw_B = np.empty(self.global_batch_rows, dtype=np.int64)
@@ -194,7 +197,7 @@ class Plan:
             high *= 2
         low = bisect.bisect_right(range(high), draw, key=done) - 1
         slots = np.flatnonzero(self._window(position, low) == component_index)
-        local = low * self.window_steps + int(slots[draw - done(low)]) // self.global_batch_rows
+        local = low * self._window_steps(position) + int(slots[draw - done(low)]) // self.global_batch_rows
         return None if stage.num_steps is not None and local >= stage.num_steps else self.starts[position] + local
 
     def used_up_after(self, component_index: int) -> int | None:
@@ -226,7 +229,7 @@ class Plan:
                     return None
                 high = self.starts[-1]
             else:
-                high = self.starts[-1] + self.window_steps
+                high = self.starts[-1] + self._window_steps(-1)
                 while self._fits(high, caps):
                     high *= 2
         if self._fits(high, caps):
@@ -255,8 +258,9 @@ class Plan:
                 length = num_steps - start if stage.num_steps is None else min(stage.num_steps, num_steps - start)
                 weights = {c.name: w for c, w in zip(self.components, stage.weights, strict=True) if w}
                 names |= set(weights)
-                cut = {} if stage.context_length is None else {"context_length": stage.context_length}
-                past.append({"num_steps": length, "weights": weights, **cut})
+                own = {"context_length": stage.context_length, "window_steps": stage.window_steps}
+                own = {key: value for key, value in own.items() if value is not None}
+                past.append({"num_steps": length, "weights": weights, **own})
         return fingerprint(
             {
                 "seed": self.seed,
@@ -289,7 +293,7 @@ class Plan:
         return totals
 
     def _draws_in_stage(self, position: int, local_steps: int) -> npt.NDArray[np.int64]:
-        window, offset = divmod(local_steps, self.window_steps)
+        window, offset = divmod(local_steps, self._window_steps(position))
         draws = np.array(self._quotas(position, window), dtype=np.int64)
         if offset:
             part = self._window(position, window)[: offset * self.global_batch_rows]
@@ -306,9 +310,12 @@ class Plan:
         position = bisect.bisect_right(self.starts, step) - 1
         return position, step - self.starts[position]
 
+    def _window_steps(self, position: int) -> int:
+        return self.stages[position].window_steps or self.window_steps
+
     def _quotas(self, position: int, window: int) -> list[int]:
         """Draws of every component in the first ``window`` windows of a stage."""
-        slots = window * self.window_steps * self.global_batch_rows
+        slots = window * self._window_steps(position) * self.global_batch_rows
         return cumulative_quotas(slots, self.stages[position].weights)
 
     @cached_property

@@ -197,7 +197,7 @@ class PoolReader:
         return gathered
 
 
-def cut_rows(rows_BL1: npt.NDArray[Any], num_cuts: int) -> npt.NDArray[Any]:
+def shorten_rows(rows_BL1: npt.NDArray[Any], num_cuts: int) -> npt.NDArray[Any]:
     """Every row as ``num_cuts`` shorter ones, in order; ``[B * num_cuts, L / num_cuts + 1]``. As in a pool, the last id
     of one is the first of the next: no target is lost or doubled. ``num_cuts`` divides L."""
     length = (rows_BL1.shape[1] - 1) // num_cuts

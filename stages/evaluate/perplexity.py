@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from data_specs.ledger import DROPPED, IN, KEPT
 from data_specs.manifest import Artifact
-from data_specs.token_store import PoolReader, row_layout
+from data_specs.token_store import PoolReader, row_layout, shorten_rows
 from stages.base import UnitOutput, Work
 from stages.evaluate.stage import EvaluateConfig
 from stages.model.batch import MicroBatch, dispatch_tensors, to_device
@@ -38,6 +38,7 @@ def make_measure(config: EvaluateConfig, checkpoint_path: Path, pools_path: Path
         model = model.to(torch.bfloat16)
     table = RoutingTable.open(routing, model.shape.config.experts_per_domain)
     reader = PoolReader.open(pools, "validation")
+    num_cuts = reader.context_length // (config.context_length or reader.context_length)
 
     def work(component: str, out: UnitOutput) -> dict[str, Any]:
         domain = pools.facts["components"][component]["domain"]
@@ -50,7 +51,7 @@ def make_measure(config: EvaluateConfig, checkpoint_path: Path, pools_path: Path
         with torch.inference_mode(), _fixed_threads(config.num_threads):
             for start in range(0, num_rows, config.batch_rows):
                 rows = reader.rows(component, np.arange(start, min(num_rows, start + config.batch_rows)))
-                batch = make_batch(rows, domains.index(domain), reader, table, model.shape)
+                batch = make_batch(shorten_rows(rows, num_cuts), domains.index(domain), reader, table, model.shape)
                 losses_B = row_losses(model(batch), batch.targets_BT, batch.valid_BT)
                 loss_sum += sum(losses_B.tolist())
                 num_targets += int(batch.valid_BT.sum())

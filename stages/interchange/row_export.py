@@ -20,7 +20,7 @@ import pyarrow as pa
 from data_specs.errors import SpecError
 from data_specs.ledger import EXPANDED, KEPT
 from data_specs.plan import Plan
-from data_specs.token_store import PoolReader, cut_rows
+from data_specs.token_store import PoolReader, shorten_rows
 from stages.base import Port, Stage, StageContext, Unit, UnitOutput, Work
 
 ORDER = pa.schema([
@@ -141,7 +141,7 @@ def make_publish() -> Work:
             np.lib.format.write_array_header_1_0(handle, header)
             for step in range(payload.first, payload.last + 1):
                 component_B, row_B = plan.rows_of_step(step - 1)
-                rows = cut_rows(reader.gather(component_B, row_B), num_cuts)
+                rows = shorten_rows(reader.gather(component_B, row_B), num_cuts)
                 handle.write(np.ascontiguousarray(rows, dtype=dtype).data)
                 totals += np.bincount(component_B, minlength=len(names))
                 columns = {

@@ -22,7 +22,9 @@ class MixConfig:
     stages: tuple[MixStage, ...] = (MixStage(name="main"),)  # in order of training
     global_batch_rows: int = 64  # rows per step over all devices
     seed: int = 0  # another seed draws another order of rows
-    window_steps: int = 16  # components are spread at random inside a window and exact at its end
+    # components are spread at random inside a window and exact at its end; a stage by epochs takes the longest window
+    # up to this that divides its steps, so that its last step ends on the rows it promised
+    window_steps: int = 16
     max_epochs: float | None = None  # repetition cap of every component over the whole run; None: no cap
     component_max_epochs: dict[str, float] = field(default_factory=dict)  # caps of single components instead of it
 
@@ -60,7 +62,11 @@ class Mix(Stage[MixConfig]):
             window_steps=self.config.window_steps,
             components=components,
             stages=plan_stages(
-                self.config.stages, components, self.config.global_batch_rows, int(facts["context_length"])
+                self.config.stages,
+                components,
+                self.config.global_batch_rows,
+                int(facts["context_length"]),
+                self.config.window_steps,
             ),
         )
         cap_rows(plan)

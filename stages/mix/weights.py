@@ -75,14 +75,22 @@ def plan_components(
 
 
 def plan_stages(
-    stages: Sequence[MixStage], components: Sequence[PlanComponent], batch_rows: int, context_length: int
+    stages: Sequence[MixStage],
+    components: Sequence[PlanComponent],
+    batch_rows: int,
+    context_length: int,
+    window_steps: int,
 ) -> tuple[PlanStage, ...]:
     """Integer weights and lengths of every stage."""
-    return tuple(_plan_stage(stage, components, batch_rows, context_length) for stage in stages)
+    return tuple(_plan_stage(stage, components, batch_rows, context_length, window_steps) for stage in stages)
 
 
 def _plan_stage(
-    stage: MixStage, components: Sequence[PlanComponent], batch_rows: int, context_length: int
+    stage: MixStage,
+    components: Sequence[PlanComponent],
+    batch_rows: int,
+    context_length: int,
+    window_steps: int,
 ) -> PlanStage:
     names = [component.name for component in components]
     for name in (*stage.weights, *stage.epochs):
@@ -95,20 +103,18 @@ def _plan_stage(
     num_steps = stage.num_steps
     if stage.num_tokens is not None:
         num_steps = -(-stage.num_tokens // (batch_rows * context_length))
-    if stage.epochs and num_steps is not None:
-        return _partly_by_epochs(stage, components, num_steps, batch_rows)
-    if stage.epochs:
-        rows = [exact(stage.epochs.get(c.name, 0)) * c.num_rows for c in components]
-        if sum(rows) < batch_rows:
-            raise SpecError(
-                f"stages.{stage.name}: the epochs make {float(sum(rows)):g} rows, less than one step of {batch_rows}; "
-                f"lower global_batch_rows or raise the epochs"
-            )
-        # whole steps inside the epochs asked for: a cap of as many epochs is never broken by rounding up
-        weights, num_steps = integer_weights(rows), int(sum(rows) // batch_rows)
-    else:
-        weights = _shares(stage, components)
-    return PlanStage(name=stage.name, num_steps=num_steps, weights=tuple(weights), context_length=stage.context_length)
+    if not stage.epochs:
+        weights = tuple(_shares(stage, components))
+        return PlanStage(name=stage.name, num_steps=num_steps, weights=weights, context_length=stage.context_length)
+    rows, num_steps = _rows_by_epochs(stage, components, num_steps, batch_rows)
+    return PlanStage(
+        name=stage.name,
+        num_steps=num_steps,
+        weights=tuple(integer_weights(rows)),
+        context_length=stage.context_length,
+        # epochs are a promise about the stage's end, so the end must be that of a window
+        window_steps=max(n for n in range(1, window_steps + 1) if num_steps % n == 0),
+    )
 
 
 def _shares(stage: MixStage, components: Sequence[PlanComponent]) -> list[int]:
@@ -122,30 +128,29 @@ def _shares(stage: MixStage, components: Sequence[PlanComponent]) -> list[int]:
     return [next(heated) if n else 0 for n in counts]
 
 
-def _partly_by_epochs(
-    stage: MixStage, components: Sequence[PlanComponent], num_steps: int, batch_rows: int
-) -> PlanStage:
-    """Some components so many epochs, the others what is left of a known length. Whole rows come from the largest
-    remainder and are the weights themselves, so the stage ends exactly on them."""
+def _rows_by_epochs(
+    stage: MixStage, components: Sequence[PlanComponent], num_steps: int | None, batch_rows: int
+) -> tuple[list[int], int]:
+    """(rows of every component, steps) of a stage that names epochs. Whole rows never exceed the epochs; without a
+    length it has the whole steps inside them, with one the other components divide what is left of it."""
+    rows = [int(exact(stage.epochs.get(component.name, 0)) * component.num_rows) for component in components]
+    if num_steps is None:
+        if sum(rows) < batch_rows:
+            raise SpecError(
+                f"stages.{stage.name}: the epochs make {sum(rows)} rows, less than one step of {batch_rows}; lower "
+                f"global_batch_rows or raise the epochs"
+            )
+        num_steps = sum(rows) // batch_rows
+        return largest_remainder(num_steps * batch_rows, rows), num_steps
     total = num_steps * batch_rows
-    fixed = [exact(stage.epochs.get(component.name, 0)) * component.num_rows for component in components]
-    left = total - sum(fixed)
-    if left <= 0:
+    if sum(rows) >= total:
         raise SpecError(
-            f"stages.{stage.name}: the epochs take {float(sum(fixed)):g} rows of the {total} that {num_steps} steps of "
+            f"stages.{stage.name}: the epochs take {sum(rows)} rows of the {total} that {num_steps} steps of "
             f"{batch_rows} rows have; nothing is left for the weights. Lengthen the stage, lower the epochs, or leave "
             f"out the weights"
         )
-    shares = _shares(stage, components)
-    rows = largest_remainder(
-        total, [own + left * share / sum(shares) for own, share in zip(fixed, shares, strict=True)]
-    )
-    return PlanStage(
-        name=stage.name,
-        num_steps=num_steps,
-        weights=tuple(integer_weights(rows)),
-        context_length=stage.context_length,
-    )
+    others = largest_remainder(total - sum(rows), _shares(stage, components))
+    return [own + other for own, other in zip(rows, others, strict=True)], num_steps
 
 
 def cap_rows(plan: Plan) -> None:

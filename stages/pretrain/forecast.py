@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from data_specs.errors import SpecError
 from data_specs.plan import Plan
-from data_specs.token_store import PoolReader, cut_rows
+from data_specs.token_store import PoolReader, shorten_rows
 from stages.model.dispatch import count_routing_ids, forecast_load
 from stages.model.routing_table import RoutingTable
 
@@ -85,7 +85,7 @@ class LoadForecast:
         component_B, row_B = self.plan.rows_of_step(step - 1)
         component_B, row_B = component_B[part], row_B[part]
         num_cuts = self.plan.cuts_of_step(step - 1)
-        inputs_BT = cut_rows(self.pools.gather(component_B, row_B), num_cuts)[:, :-1]
+        inputs_BT = shorten_rows(self.pools.gather(component_B, row_B), num_cuts)[:, :-1]
         domains_B = np.repeat(self.domain_of_component[component_B], num_cuts)
         counts_GU = count_routing_ids(self.table, inputs_BT, domains_B, self.pools.eod_id)
         return forecast_load(self.table.experts_LGU, counts_GU, self.experts_per_domain)

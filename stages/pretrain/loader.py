@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from data_specs.token_store import RowLayout, cut_rows, row_layout
+from data_specs.token_store import RowLayout, row_layout, shorten_rows
 from stages.model.batch import MicroBatch, dispatch_tensors, to_device
 from stages.model.dispatch import DispatchPlan, plan_rows
 from stages.model.exchange import ExchangePlan, plan_exchange
@@ -104,7 +104,7 @@ def prepare_rows(
     job: TrainingJob, rows: npt.NDArray[np.generic], domains_B: npt.NDArray[np.int64], num_cuts: int
 ) -> HostMicroBatch:
     """Layout and dispatch plans of some pool rows, each cut into ``num_cuts`` sequences."""
-    layout = row_layout(cut_rows(rows, num_cuts), job.pools.eod_id, job.pools.pad_id)
+    layout = row_layout(shorten_rows(rows, num_cuts), job.pools.eod_id, job.pools.pad_id)
     domains_B = np.repeat(domains_B, num_cuts)
     dispatch = plan_rows(job.table, layout, domains_B, job.config.model.experts_per_domain)
     return HostMicroBatch(layout, domains_B, dispatch)

@@ -52,7 +52,12 @@ class Trainings:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._inputs = {
-            kind: training_inputs(folder / "inputs" / kind, batch_rows=8, num_rre_layers=model["num_rre_layers"])
+            kind: training_inputs(
+                folder / "inputs" / kind,
+                batch_rows=8,
+                num_rre_layers=model["num_rre_layers"],
+                mode="frequency_split" if kind == "rre" else "id_balanced",
+            )
             for kind, model in MODELS.items()
         }
 

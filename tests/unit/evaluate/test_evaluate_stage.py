@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from data_specs.errors import DataError
+from data_specs.errors import DataError, SpecError
 from data_specs.token_store import PoolReader
 from stages.evaluate.perplexity import load_model, make_batch
 from stages.evaluate.stage import by_domain
@@ -67,6 +67,16 @@ def test_rows_over_the_cap_are_booked_as_dropped(trained):
     assert ledger.by_source("row", "in") == {"python": 3, "web": 3, "wiki": 3}
     assert ledger.by_source("row", "kept") == {"python": 2, "web": 2, "wiki": 2}
     assert ledger.by_source("row", "dropped") == {"python": 1, "web": 1, "wiki": 1}
+
+
+def test_shorter_rows_predict_the_same_targets_from_less(trained):
+    bench, inputs, checkpoint = trained
+    whole, short = (_evaluate(bench, inputs, checkpoint, context_length=length).facts for length in (None, 4))
+    assert short["num_targets"] == whole["num_targets"]
+    assert short["perplexity"] != whole["perplexity"]
+    assert _evaluate(bench, inputs, checkpoint, context_length=16).facts["perplexity"] == whole["perplexity"]
+    with pytest.raises(SpecError, match="context_length 5 does not divide the rows of 16"):
+        _evaluate(bench, inputs, checkpoint, context_length=5)
 
 
 def test_bf16_is_near(trained):
