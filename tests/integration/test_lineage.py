@@ -252,7 +252,9 @@ def test_the_command_prints_both_directions(line: Line, capsys: pytest.CaptureFi
     assert cli.main(["trace", "--step", "1", *store]) == 0
     assert "step 1 (seen)" in capsys.readouterr().out
     assert cli.main(["mixture", "--of", "last", *store]) == 0
-    assert "used up after step" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "used up after step" in shown
+    assert "rows cut to 16 tokens" in shown
     loads = line.root / "loads.parquet"
     layout = ["--steps", "2:4", "--world-size", "4", "--expert-parallel", "2"]
     assert cli.main(["forecast", "last", *layout, "--out", str(loads), *store]) == 0
