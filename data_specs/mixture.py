@@ -117,8 +117,11 @@ class MixturePhase:
     token_budget: int | None = None  # needed with weights and with alpha
     alpha: float | None = None  # weight = unique_tokens ** alpha; components then give unique_tokens only
     max_epochs: float | None = None  # repetition cap
+    context_length: int | None = None  # tokens of a row in this phase, where the source says so
 
     def __post_init__(self) -> None:
+        if self.context_length is not None and self.context_length < 1:
+            raise ValueError(f"phase {self.name!r}: context_length ({self.context_length}) must be at least 1")
         weighted = [name for name, c in self.components.items() if c.weight is not None]
         if weighted and len(weighted) != len(self.components):
             rest = sorted(set(self.components) - set(weighted))
@@ -231,7 +234,8 @@ def table(mixture: Mixture, scale: Number = 1) -> str:
     lines = []
     for phase in mixture.phases:
         rows = solve(phase, scale)
-        lines.append(f"{mixture.name} / {phase.name}: {sum(row.tokens for row in rows):,} tokens")
+        context = "" if phase.context_length is None else f", rows of {phase.context_length:,}"
+        lines.append(f"{mixture.name} / {phase.name}: {sum(row.tokens for row in rows):,} tokens{context}")
         lines.append(f"  {'component':<20} {'tokens':>20} {'weight':>8} {'epochs':>8} {'unique tokens':>20}")
         for row in rows:
             epochs = "-" if row.epochs is None else f"{float(row.epochs):.2f}"

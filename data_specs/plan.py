@@ -5,10 +5,12 @@
 
 A plan is a few kilobytes of integers. It knows neither devices nor workers, so any layout reads the same batches.
 
-- **Stages** follow each other; the last one may be open (``num_steps`` null). Each has integer weights.
+- **Stages** (the phases of a recipe) follow each other; the last one may be open (``num_steps`` null). Each has
+  integer weights, and may read every row as several shorter ones (``context_length``): tokens of a step, draws and
+  epochs stay what they are, so a row is never seen twice because a phase is longer or shorter than another.
 - **Windows** of ``window_steps`` steps cut a stage from its start. The rows that each component has had when a window
   ends follow from :func:`cumulative_quotas`, so rounding never adds up; a keyed permutation then spreads the
-  components over the window's slots.
+  components over the window's slots. A stage may have windows of its own, so that its last step ends one.
 - **Draws** of a component are numbered in the order of the slots, through all stages. Draw ``j`` is in epoch
   ``j // num_rows`` and takes row ``permutation(epoch)[j % num_rows]``, so every epoch meets each row exactly once.
 
@@ -57,6 +59,8 @@ class PlanStage:
     name: str
     num_steps: int | None  # None: open, only the last stage may be
     weights: tuple[int, ...]
+    context_length: int | None = None  # rows are cut to it; a divisor of the plan's; None: rows stay whole
+    window_steps: int | None = None  # of this stage; None: the plan's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,16 @@ class Plan:
                 )
             if stage.num_steps is None and position != len(self.stages) - 1:
                 raise SpecError(f"stage {stage.name!r}: num_steps is null, which only the last stage may be")
+            if stage.window_steps is not None and stage.window_steps < 1:
+                raise SpecError(f"stage {stage.name!r}: window_steps ({stage.window_steps}) must be at least 1")
+            if stage.context_length is not None and (
+                stage.context_length < 1 or self.context_length % stage.context_length
+            ):
+                raise SpecError(
+                    f"stage {stage.name!r}: context_length {stage.context_length} must divide the "
+                    f"{self.context_length} tokens of a pool's row; pack at the longest context of all stages, a "
+                    f"common multiple: shorter rows are cut from it"
+                )
             if stage.num_steps is not None and stage.num_steps < 0:
                 raise SpecError(f"stage {stage.name!r}: num_steps ({stage.num_steps}) must not be negative")
             for component, weight in zip(self.components, stage.weights, strict=True):
@@ -103,10 +117,7 @@ class Plan:
                 global_batch_rows=body["global_batch_rows"],
                 window_steps=body["window_steps"],
                 components=tuple(PlanComponent(**component) for component in body["components"]),
-                stages=tuple(
-                    PlanStage(name=stage["name"], num_steps=stage["num_steps"], weights=tuple(stage["weights"]))
-                    for stage in body["stages"]
-                ),
+                stages=tuple(PlanStage(**{**stage, "weights": tuple(stage["weights"])}) for stage in body["stages"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: cannot read the plan ({error}); run mix again") from error
@@ -150,7 +161,7 @@ class Plan:
         """(component_index int32 ``[B]``, draw int64 ``[B]``): the draws a step makes, caps not looked at."""
         before = self.draws_before(step)
         position, local = self._locate(step)
-        window, offset = divmod(local, self.window_steps)
+        window, offset = divmod(local, self._window_steps(position))
         start = offset * self.global_batch_rows
         component_B = self._window(position, window)[start : start + self.global_batch_rows]
         draw_B = np.empty(self.global_batch_rows, dtype=np.int64)
@@ -158,6 +169,10 @@ class Plan:
             mine = component_B == index
             draw_B[mine] = before[index] + np.arange(np.count_nonzero(mine))
         return component_B, draw_B
+
+    def cuts_of_step(self, step: int) -> int:
+        """Sequences that each row of a step is cut into, in order; 1 where rows stay whole."""
+        return self.context_length // (self.stages[self._locate(step)[0]].context_length or self.context_length)
 
     def draws_before(self, step: int) -> npt.NDArray[np.int64]:
         """Rows that each component has given when ``step`` steps are done; int64 ``[num_components]``."""
@@ -182,8 +197,14 @@ class Plan:
             high *= 2
         low = bisect.bisect_right(range(high), draw, key=done) - 1
         slots = np.flatnonzero(self._window(position, low) == component_index)
-        local = low * self.window_steps + int(slots[draw - done(low)]) // self.global_batch_rows
+        local = low * self._window_steps(position) + int(slots[draw - done(low)]) // self.global_batch_rows
         return None if stage.num_steps is not None and local >= stage.num_steps else self.starts[position] + local
+
+    def used_up_after(self, component_index: int) -> int | None:
+        """Steps until every row of a component was seen once; None when no step of the plan gets there."""
+        num_rows = self.components[component_index].num_rows
+        step = self.step_of_draw(component_index, num_rows - 1) if num_rows else None
+        return None if step is None else step + 1
 
     def steps_of_row(self, component_index: int, row: int, num_steps: int) -> list[int]:
         """Steps below ``num_steps`` that see ``row`` of a component, one per epoch begun, in order."""
@@ -208,7 +229,7 @@ class Plan:
                     return None
                 high = self.starts[-1]
             else:
-                high = self.starts[-1] + self.window_steps
+                high = self.starts[-1] + self._window_steps(-1)
                 while self._fits(high, caps):
                     high *= 2
         if self._fits(high, caps):
@@ -237,7 +258,9 @@ class Plan:
                 length = num_steps - start if stage.num_steps is None else min(stage.num_steps, num_steps - start)
                 weights = {c.name: w for c, w in zip(self.components, stage.weights, strict=True) if w}
                 names |= set(weights)
-                past.append({"num_steps": length, "weights": weights})
+                own = {"context_length": stage.context_length, "window_steps": stage.window_steps}
+                own = {key: value for key, value in own.items() if value is not None}
+                past.append({"num_steps": length, "weights": weights, **own})
         return fingerprint(
             {
                 "seed": self.seed,
@@ -270,7 +293,7 @@ class Plan:
         return totals
 
     def _draws_in_stage(self, position: int, local_steps: int) -> npt.NDArray[np.int64]:
-        window, offset = divmod(local_steps, self.window_steps)
+        window, offset = divmod(local_steps, self._window_steps(position))
         draws = np.array(self._quotas(position, window), dtype=np.int64)
         if offset:
             part = self._window(position, window)[: offset * self.global_batch_rows]
@@ -287,9 +310,12 @@ class Plan:
         position = bisect.bisect_right(self.starts, step) - 1
         return position, step - self.starts[position]
 
+    def _window_steps(self, position: int) -> int:
+        return self.stages[position].window_steps or self.window_steps
+
     def _quotas(self, position: int, window: int) -> list[int]:
         """Draws of every component in the first ``window`` windows of a stage."""
-        slots = window * self.window_steps * self.global_batch_rows
+        slots = window * self._window_steps(position) * self.global_batch_rows
         return cumulative_quotas(slots, self.stages[position].weights)
 
     @cached_property

@@ -238,6 +238,14 @@ class PoolReader:
         return gathered
 
 
+def shorten_rows(rows_BL1: npt.NDArray[Any], num_cuts: int) -> npt.NDArray[Any]:
+    """Every row as ``num_cuts`` shorter ones, in order; ``[B * num_cuts, L / num_cuts + 1]``. As in a pool, the last id
+    of one is the first of the next: no target is lost or doubled. ``num_cuts`` divides L."""
+    length = (rows_BL1.shape[1] - 1) // num_cuts
+    places = np.arange(num_cuts)[:, None] * length + np.arange(length + 1)
+    return rows_BL1 if num_cuts == 1 else rows_BL1[:, places].reshape(-1, length + 1)
+
+
 class RowLayout(NamedTuple):
     """What a packed row means to a model; every array is ``[B, L]``."""
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_specs.errors import KaitianError
+from pipelines.forecast import command as forecasts
 from pipelines.lineage import command as lineage
 from pipelines.mixture import command as mixtures
 
@@ -140,6 +141,8 @@ def build_parser() -> argparse.ArgumentParser:
     lineage.add_options(trace)
     mixture = verb("mixture", mixtures.SUMMARY, mixtures.DETAILS)
     mixtures.add_options(mixture)
+    forecast = verb("forecast", forecasts.SUMMARY, forecasts.DETAILS)
+    forecasts.add_options(forecast)
     extract = verb(
         "extract",
         "cut the model of one domain out of a trained one",
@@ -151,7 +154,7 @@ def build_parser() -> argparse.ArgumentParser:
     extract.add_argument("routing", metavar="ROUTING")
     extract.add_argument("domain", metavar="DOMAIN")
     extract.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    for command in (show, explain, sample, gc, pin, trace, mixture, extract):
+    for command in (show, explain, sample, gc, pin, trace, mixture, forecast, extract):
         command.add_argument("--store", type=Path, default=Path("store"), metavar="DIR", help="the store (./store)")
     composed(
         "model-size",

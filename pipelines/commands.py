@@ -223,6 +223,13 @@ def mixture(options: argparse.Namespace) -> None:
     show_mixture(options)
 
 
+def forecast(options: argparse.Namespace) -> None:
+    """`kaitian forecast`."""
+    from pipelines.forecast.command import forecast as show_forecast
+
+    show_forecast(options)
+
+
 def gc(options: argparse.Namespace) -> None:
     """`kaitian gc`."""
     from pipelines.store.collect import find_garbage, remove_garbage

@@ -4,12 +4,14 @@ Every hop is a look-up by position and none a scan: the plan is a function, segm
 rows and offsets, sidecars in that of their base shard.
 
 Steps are counted from 1, as in checkpoints, ``metrics.jsonl`` and the report; rows of a step, tokens of a row and rows
-of a pool from 0. A row holds ``context_length + 1`` ids; id K is the input at position K and the target of K - 1.
+of a pool from 0. A row holds ``context_length + 1`` ids; id K is the input at position K and the target of K - 1. In a
+phase of shorter rows a pool row is cut into several rows of the step, in order.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,9 @@ class BatchRow:
     place: int  # in the global batch
     component: str
     pool_row: int
-    segments: tuple[Segment, ...]
+    first: int  # place in the pool row of its first id; 0 where rows are whole
+    context_length: int
+    segments: tuple[Segment, ...]  # their starts count from the row's first id
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,27 @@ class TokenOrigin:
     document: dict[str, Any]  # row of the text shard that was tokenized
 
 
-def rows_of_step(ancestry: Ancestry, step: int) -> list[tuple[str, int]]:
-    """(component, pool row) of every row of update ``step``."""
+def cut_segments(segments: Sequence[Segment], first: int, context_length: int) -> list[Segment]:
+    """The parts of segments of a pool row that lie in one of the rows it is cut into, that from id ``first`` on."""
+    found = []
+    for segment in segments:
+        begin = max(segment.start, first)
+        end = min(segment.start + segment.length, first + context_length + 1)
+        if begin < end:
+            offset = segment.token_offset + begin - segment.start
+            found.append(replace(segment, start=begin - first, length=end - begin, token_offset=offset))
+    return found
+
+
+def rows_of_step(ancestry: Ancestry, step: int) -> list[tuple[str, int, int]]:
+    """(component, pool row, first id) of every row of update ``step``."""
     if step < 1:
         raise SpecError(f"step {step}: steps are counted from 1, like checkpoints and metrics")
     component_B, row_B = ancestry.plan.rows_of_step(step - 1)
     names = [component.name for component in ancestry.plan.components]
-    return [(names[index], int(row)) for index, row in zip(component_B, row_B, strict=True)]
+    num_cuts = ancestry.plan.cuts_of_step(step - 1)
+    firsts = range(0, ancestry.plan.context_length, ancestry.plan.context_length // num_cuts)
+    return [(names[index], int(row), first) for index, row in zip(component_B, row_B, strict=True) for first in firsts]
 
 
 def batch_row(ancestry: Ancestry, step: int, place: int) -> BatchRow:
@@ -78,17 +96,20 @@ def batch_row(ancestry: Ancestry, step: int, place: int) -> BatchRow:
     rows = rows_of_step(ancestry, step)
     if not 0 <= place < len(rows):
         raise SpecError(f"row {place}: step {step} has the rows 0 to {len(rows) - 1}")
-    component, pool_row = rows[place]
+    component, pool_row, first = rows[place]
+    context_length = ancestry.plan.context_length // ancestry.plan.cuts_of_step(step - 1)
     path = PoolReader.segments_path(ancestry.only("pools"), component)
     found = rows_equal(path, "row", pool_row)
     segments = sorted((Segment(**values) for values in found), key=lambda segment: segment.start)
-    return BatchRow(step, place, component, pool_row, tuple(segments))
+    return BatchRow(
+        step, place, component, pool_row, first, context_length, tuple(cut_segments(segments, first, context_length))
+    )
 
 
 def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
     """Where id ``place`` of a row comes from."""
     pools = ancestry.only("pools")
-    width = int(pools.facts["context_length"]) + 1
+    width = row.context_length + 1
     if not 0 <= place < width:
         raise SpecError(f"token {place}: a row has the ids 0 to {width - 1}")
     segment = next((s for s in row.segments if s.start <= place < s.start + s.length), None)
@@ -102,7 +123,7 @@ def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
     data = artifact.path / segment.tokens_shard.split("/", 1)[1]
     tokens = IndexedTokens.open(data.with_suffix("")).tokens
     token_id = int(tokens[offset])
-    in_row = int(PoolReader.open(pools).rows(row.component, [row.pool_row])[0, place])
+    in_row = int(PoolReader.open(pools).rows(row.component, [row.pool_row])[0, row.first + place])
     if token_id != in_row:
         raise DataError(
             f"step {row.step} row {row.place} token {place}: the pool holds id {in_row}, the token store {token_id}"

@@ -13,7 +13,7 @@ from data_specs.errors import SpecError
 from data_specs.token_store import SPLITS, PoolReader
 from pipelines.inspect.explain import Found, find_document
 from pipelines.lineage.ancestry import Ancestry
-from pipelines.lineage.backward import Segment
+from pipelines.lineage.backward import Segment, cut_segments
 from pipelines.lineage.sorted_tables import rows_of_document
 
 
@@ -71,7 +71,11 @@ def visits(ancestry: Ancestry, doc_id: bytes, num_steps: int) -> list[Visit]:
         for step in plan.steps_of_row(index, segment.row, num_steps):
             component_B, row_B = plan.rows_of_step(step)
             places = np.flatnonzero((component_B == index) & (row_B == segment.row))
-            found += [Visit(step + 1, int(place), component, segment) for place in places]
+            num_cuts = plan.cuts_of_step(step)
+            length = plan.context_length // num_cuts
+            for cut in range(num_cuts):
+                for part in cut_segments([segment], cut * length, length):
+                    found += [Visit(step + 1, int(place) * num_cuts + cut, component, part) for place in places]
     # a short epoch may end and begin inside one step: the row then stands there twice, and is found for both epochs
     return sorted(set(found), key=lambda visit: (visit.step, visit.place, visit.segment.start))
 

@@ -27,8 +27,8 @@ def print_step(console: Console, ancestry: Ancestry, step: int) -> None:
     table = Table(title=f"step {step}{_when(ancestry, step)}", box=None)
     for column in ("row", "component", "pool row"):
         table.add_column(column, justify="left" if column == "component" else "right")
-    for place, (component, row) in enumerate(rows_of_step(ancestry, step)):
-        table.add_row(str(place), component, f"{row:,}")
+    for place, (component, row, first) in enumerate(rows_of_step(ancestry, step)):
+        table.add_row(str(place), component, f"{row:,}" + (f" from id {first}" if first else ""))
     console.print(table)
 
 

@@ -29,6 +29,8 @@ Without a mixture the plan of a run is shown.
   kaitian preview mixture=pangu_sigma --pools last:pack --max-epochs 4 --batch-rows 64
   kaitian mixture --of last                                              the plan that a run trains by"""
 _KEYS = ("mixture", "scale")
+#: Of a plan's table; rows and tokens left are those that no step has seen by the stage's end.
+_COLUMNS = ("component", "tokens", "weight", "rows", "epochs", "rows left", "tokens left", "used up after step")
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -140,10 +142,15 @@ def _print_plan(console: Console, plan: Plan, num_steps: int, title: str) -> Non
         soft_wrap=True,
     )
     stages: dict[str, Table] = {}
+    lengths = {stage.name: stage.context_length for stage in plan.stages}
     for row in plan_rows(plan, num_steps):
         if row.stage not in stages:
-            stages[row.stage] = Table(title=f"stage {row.stage}: {row.num_steps:,} steps", box=None)
-            for column in ("component", "tokens", "weight", "rows", "epochs", "rows left", "used up after step"):
+            cut = lengths[row.stage]
+            title = f"stage {row.stage}: {row.num_steps:,} steps" + (
+                "" if cut is None else f", rows cut to {cut:,} tokens"
+            )
+            stages[row.stage] = Table(title=title, box=None)
+            for column in _COLUMNS:
                 stages[row.stage].add_column(column, justify="left" if column == "component" else "right", no_wrap=True)
         stages[row.stage].add_row(
             escape(row.component),
@@ -152,6 +159,7 @@ def _print_plan(console: Console, plan: Plan, num_steps: int, title: str) -> Non
             f"{row.rows:,}",
             "-" if row.epochs is None else f"{float(row.epochs):.3f}",
             f"{row.rows_left:,}",
+            f"{row.rows_left * plan.context_length:,}",
             "-" if row.used_up_after is None else f"{row.used_up_after:,}",
         )
     for found in stages.values():

@@ -5,14 +5,13 @@ All numbers are the plan's own integers, so the table says exactly what training
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from data_specs.errors import SpecError, nearest
-from data_specs.mixture import Mixture, Number, exact, integer_weights, solve
+from data_specs.mixture import Mixture, MixturePhase, Number, exact, integer_weights, solve
 from data_specs.plan import Plan, PlanComponent, PlanStage
 
 
@@ -34,6 +33,7 @@ class PlanRow:
 def plan_rows(plan: Plan, num_steps: int) -> list[PlanRow]:
     """The first ``num_steps`` steps of a plan as a table."""
     found = []
+    used_up = [plan.used_up_after(index) for index in range(len(plan.components))]
     for position, (start, stage) in enumerate(zip(plan.starts, plan.stages, strict=True)):
         end = num_steps if position == len(plan.stages) - 1 else min(num_steps, plan.starts[position + 1])
         if end <= start:
@@ -51,22 +51,10 @@ def plan_rows(plan: Plan, num_steps: int) -> list[PlanRow]:
                     tokens=rows * plan.context_length,
                     epochs=Fraction(int(after[index]), component.num_rows) if component.num_rows else None,
                     rows_left=component.num_rows - seen,
-                    used_up_after=used_up_after(plan, index, end),
+                    used_up_after=used_up[index] if seen == component.num_rows else None,
                 )
             )
     return found
-
-
-def used_up_after(plan: Plan, component_index: int, num_steps: int) -> int | None:
-    """Steps until every row of a pool was seen once; None when ``num_steps`` steps do not get there."""
-    num_rows = plan.components[component_index].num_rows
-    if not num_rows or int(plan.draws_before(num_steps)[component_index]) < num_rows:
-        return None
-
-    def seen(steps: int) -> int:
-        return int(plan.draws_before(steps)[component_index])
-
-    return bisect.bisect_left(range(num_steps + 1), num_rows, key=seen)
 
 
 def fit_scale(mixture: Mixture, components: Mapping[str, int], context_length: int, max_epochs: Number) -> Fraction:
@@ -131,7 +119,14 @@ def plan_of_mixture(
                 f"lower --batch-rows"
             )
         weights = integer_weights([taken[component.name] for component in components])
-        stages.append(PlanStage(name=phase.name, num_steps=num_steps, weights=tuple(weights)))
+        stages.append(
+            PlanStage(
+                name=phase.name,
+                num_steps=num_steps,
+                weights=tuple(weights),
+                context_length=_cut_to(phase, context_length),
+            )
+        )
     plan = Plan(
         seed=0,
         context_length=context_length,
@@ -141,6 +136,11 @@ def plan_of_mixture(
         stages=tuple(stages),
     )
     return _within_caps(plan, fitted=scale is None), factor
+
+
+def _cut_to(phase: MixturePhase, context_length: int) -> int | None:
+    """Rows of a phase in its own length where the pools' rows are longer; small pools are a preview of long ones."""
+    return phase.context_length if phase.context_length and phase.context_length < context_length else None
 
 
 def _within_caps(plan: Plan, *, fitted: bool) -> Plan:

@@ -16,15 +16,16 @@ from safetensors.torch import load_file
 
 from data_specs.ledger import DROPPED, IN, KEPT
 from data_specs.manifest import Artifact
-from data_specs.token_store import PoolReader, row_layout
+from data_specs.token_store import PoolReader, row_layout, shorten_rows
 from stages.base import UnitOutput, Work
 from stages.evaluate.stage import EvaluateConfig
 from stages.model.batch import MicroBatch, dispatch_tensors, to_device
 from stages.model.config import ModelShape
 from stages.model.decoder import Decoder
-from stages.model.dispatch import check_table, plan_layers
+from stages.model.dispatch import plan_rows
 from stages.model.exported import exported_files
 from stages.model.loss import row_losses
+from stages.model.routing_table import RoutingTable
 
 _CPU = torch.device("cpu")
 
@@ -35,9 +36,9 @@ def make_measure(config: EvaluateConfig, checkpoint_path: Path, pools_path: Path
     model, domains = load_model(checkpoint)
     if config.precision == "bf16":
         model = model.to(torch.bfloat16)
-    table = np.load(routing.file("table"), allow_pickle=False)
-    check_table(table, model.shape.config.experts_per_domain, str(routing.file("table")))
+    table = RoutingTable.open(routing, model.shape.config.experts_per_domain)
     reader = PoolReader.open(pools, "validation")
+    num_cuts = reader.context_length // (config.context_length or reader.context_length)
 
     def work(component: str, out: UnitOutput) -> dict[str, Any]:
         domain = pools.facts["components"][component]["domain"]
@@ -50,7 +51,12 @@ def make_measure(config: EvaluateConfig, checkpoint_path: Path, pools_path: Path
         with torch.inference_mode(), _fixed_threads(config.num_threads):
             for start in range(0, num_rows, config.batch_rows):
                 chosen = np.arange(start, min(num_rows, start + config.batch_rows))
-                rows, counted = reader.rows(component, chosen), reader.counted(component, chosen)
+                rows, counted = (
+                    shorten_rows(reader.rows(component, chosen), num_cuts),
+                    reader.counted(component, chosen),
+                )
+                if counted is not None:
+                    counted = shorten_rows(counted, num_cuts)
                 batch = make_batch(rows, domains.index(domain), reader, table, model.shape, counted)
                 losses_B = row_losses(model(batch), batch.targets_BT, batch.valid_BT)
                 loss_sum += sum(losses_B.tolist())
@@ -73,15 +79,14 @@ def make_batch(
     rows: np.ndarray,
     domain: int,
     reader: PoolReader,
-    table_LGV: np.ndarray,
+    table: RoutingTable,
     shape: ModelShape,
     counted: np.ndarray | None = None,
 ) -> MicroBatch:
     """A micro-batch of rows of one domain; ``counted`` says which of their ids are targets, None that all are."""
     layout = row_layout(rows, reader.eod_id, reader.pad_id, counted)
     domains_B = np.full(len(rows), domain, dtype=np.int64)
-    tokens_N = layout.inputs_BL.reshape(-1)
-    plans = plan_layers(table_LGV, np.full(len(tokens_N), domain), tokens_N, shape.config.experts_per_domain)
+    plans = plan_rows(table, layout, domains_B, shape.config.experts_per_domain)
     return MicroBatch(
         tokens_BT=to_device(layout.inputs_BL, _CPU),
         targets_BT=to_device(layout.targets_BL, _CPU),

@@ -25,12 +25,13 @@ class EvaluateConfig:
     """What is measured."""
 
     max_rows: int | None = 512  # validation rows per component, from the start of its pool; None takes all
+    context_length: int | None = None  # rows are cut to it, a divisor of the pools'; None: the pools' rows as they are
     precision: str = "fp32"  # of the forward pass; the loss is fp32 in any case
-    batch_rows: int = 8  # rows of one forward pass
+    batch_rows: int = 8  # pool rows of one forward pass
     num_threads: int = 1  # CPU threads of torch; like batch_rows it decides the last bits of a sum, so it is identity
 
     def __post_init__(self) -> None:
-        for name in ("max_rows", "batch_rows", "num_threads"):
+        for name in ("max_rows", "context_length", "batch_rows", "num_threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} ({value}) must be at least 1")
@@ -51,6 +52,12 @@ class Evaluate(Stage[EvaluateConfig]):
 
         checkpoint, pools, routing = (ctx.input(port) for port in ("checkpoint", "pools", "routing"))
         check_belongs(checkpoint, pools, routing)
+        length = int(pools.facts["context_length"])
+        if length % (self.config.context_length or length):
+            raise SpecError(
+                f"evaluate.context_length {self.config.context_length} does not divide the rows of {length} tokens in "
+                f"{pools.path}; give a divisor, or null"
+            )
         components = pools.facts["components"]
         units = [
             Unit(key=name, payload=name, size_bytes=components[name]["num_validation_tokens"])

@@ -6,7 +6,7 @@ Output: ``plan/plan.json`` (see :mod:`data_specs.plan`) and facts about what the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -22,8 +22,11 @@ class MixConfig:
     stages: tuple[MixStage, ...] = (MixStage(name="main"),)  # in order of training
     global_batch_rows: int = 64  # rows per step over all devices
     seed: int = 0  # another seed draws another order of rows
-    window_steps: int = 16  # components are spread at random inside a window and exact at its end
+    # components are spread at random inside a window and exact at its end; a stage by epochs takes the longest window
+    # up to this that divides its steps, so that its last step ends on the rows it promised
+    window_steps: int = 16
     max_epochs: float | None = None  # repetition cap of every component over the whole run; None: no cap
+    component_max_epochs: dict[str, float] = field(default_factory=dict)  # caps of single components instead of it
 
     def __post_init__(self) -> None:
         if self.global_batch_rows < 1 or self.window_steps < 1:
@@ -36,21 +39,22 @@ class MixConfig:
         names = [stage.name for stage in self.stages]
         if len(set(names)) != len(names):
             raise ValueError(f"stage names {names} must differ")
-        if self.max_epochs is not None and self.max_epochs <= 0:
-            raise ValueError(f"max_epochs ({self.max_epochs}) must be positive; null means no cap")
+        for name, cap in (("max_epochs", self.max_epochs), *self.component_max_epochs.items()):
+            if cap is not None and cap <= 0:
+                raise ValueError(f"{name} ({cap}) must be positive; null or no entry means no cap")
 
 
 class Mix(Stage[MixConfig]):
     """See the module's text."""
 
-    version = 1
+    version = 2
     config_type = MixConfig
     inputs: ClassVar[Mapping[str, Port]] = {"pools": Port("pools")}
     output = "plan"
 
     def run(self, ctx: StageContext) -> dict[str, Any]:
         facts = ctx.input("pools").facts
-        components = plan_components(facts["components"], self.config.max_epochs)
+        components = plan_components(facts["components"], self.config.max_epochs, self.config.component_max_epochs)
         plan = Plan(
             seed=self.config.seed,
             context_length=int(facts["context_length"]),
@@ -58,7 +62,11 @@ class Mix(Stage[MixConfig]):
             window_steps=self.config.window_steps,
             components=components,
             stages=plan_stages(
-                self.config.stages, components, self.config.global_batch_rows, int(facts["context_length"])
+                self.config.stages,
+                components,
+                self.config.global_batch_rows,
+                int(facts["context_length"]),
+                self.config.window_steps,
             ),
         )
         cap_rows(plan)
@@ -76,9 +84,11 @@ def make_plan() -> Work:
 
 
 def describe(plan: Plan, tokenizer_sha256: str) -> dict[str, Any]:
-    """Facts: per stage and component the rows, tokens and epochs to its end, and where caps end the run.
+    """Facts: per stage and component the rows, tokens and epochs to its end and what no step has seen by then, the step
+    after which each pool is used up, and where caps end the run.
 
-    An open stage is described over one epoch of the component that it uses up first.
+    An open stage is described over one epoch of the component that it uses up first. Tokens are positions of rows; the
+    last row of a pool may hold padding.
     """
     stages, before = [], summary(plan, 0)
     for position, (start, stage) in enumerate(zip(plan.starts, plan.stages, strict=True)):
@@ -90,12 +100,15 @@ def describe(plan: Plan, tokenizer_sha256: str) -> dict[str, Any]:
                 "first_step": start,
                 "num_steps": num_steps,
                 "open": stage.num_steps is None,
+                "context_length": stage.context_length or plan.context_length,
                 "components": {
                     component.name: {
                         "weight": weight,
                         "rows": until[component.name]["rows"] - before[component.name]["rows"],
                         "tokens": until[component.name]["tokens"] - before[component.name]["tokens"],
                         "epochs_at_end": until[component.name]["epochs"],
+                        "unique_tokens_left": max(0, component.num_rows - until[component.name]["rows"])
+                        * plan.context_length,
                     }
                     for component, weight in zip(plan.components, stage.weights, strict=True)
                 },
@@ -106,6 +119,7 @@ def describe(plan: Plan, tokenizer_sha256: str) -> dict[str, Any]:
         "stages": stages,
         "num_steps": plan.num_steps,
         "num_available_steps": plan.num_available_steps,
+        "used_up_after": {component.name: plan.used_up_after(index) for index, component in enumerate(plan.components)},
         "tokenizer_sha256": tokenizer_sha256,
         "context_length": plan.context_length,
         "global_batch_rows": plan.global_batch_rows,

@@ -4,7 +4,7 @@ PanGu-Sigma (arXiv 2303.10845) serves its Chinese domain as a model of 38B param
 lost: routing never leaves a domain's group, so on that domain's text the logits are the same to the bit. Experts behind
 a learned router are open to all domains and stay.
 
-Legend: L RRE layers, G domains, V vocabulary, E experts of a layer.
+The domain's part of the routing table is :meth:`stages.model.routing_table.RoutingTable.of_domain`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from stages.model.config import ModelShape
@@ -37,12 +35,6 @@ def extract_weights(weights: Mapping[str, Tensor], shape: ModelShape, domain: in
         name: tensor[own].clone() if name.startswith(_EXPERTS) and ".experts." in name else tensor
         for name, tensor in weights.items()
     }
-
-
-def extract_table(table_LGV: npt.NDArray[np.int16], shape: ModelShape, domain: int) -> npt.NDArray[np.int16]:
-    """The domain's part of the routing table, with one group: [L, 1, V]. Its entries count inside the group already."""
-    _check_domain(shape, domain)
-    return np.ascontiguousarray(table_LGV[:, domain : domain + 1])
 
 
 def _check_domain(shape: ModelShape, domain: int) -> None:

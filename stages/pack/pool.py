@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 from data_specs.errors import StageError
 from data_specs.ledger import DROPPED, IN, KEPT
 from data_specs.loss_spans import Spans, concatenate, counted_of_spans, from_arrow
+from data_specs.manifest import Artifact
 from data_specs.permutation import derive_key, keyed_hashes, mix64
 from data_specs.token_store import SEGMENTS, SPLITS, IndexedTokens, row_dtype
 from stages.base import UnitOutput, Work
 from stages.pack.rows import PIECE_TOKENS, cut_rows, num_rows, segments_of
-from stages.pack.selection import ComponentSelector, assign
+from stages.pack.selection import NO_COMPONENT, OUTSIDE_BANDS, ComponentSelector, assign, read_scores
 
 #: What a pool must remember of a sequence until it is written: 48 bytes. ``entry`` is its row in the shard's index.
 DOCUMENT = np.dtype(
@@ -26,8 +27,10 @@ DOCUMENT = np.dtype(
 )
 #: Documents whose segments are computed at once.
 _SEGMENT_DOCUMENTS = 1 << 16
-_COLUMNS = ["doc_id", "source", "domain", "language", "is_validation", "offset", "length", "characters",
+_COLUMNS = ["doc_id", "source", "domain", "language", "is_validation", "base", "row", "offset", "length", "characters",
             "part", "masked_spans"]  # fmt: skip
+#: Drop reasons of the books.
+_REASONS = {NO_COMPONENT: "no_component", OUTSIDE_BANDS: "outside_bands"}
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,16 @@ class PoolPayload:
     parts: tuple[tuple[ShardPayload, Path], ...]  # token shard, its selected documents
 
 
-def make_select(components: Mapping[str, ComponentSelector]) -> Work:
+def make_select(components: Mapping[str, ComponentSelector], scored: Sequence[str], signals: Sequence[Path]) -> Work:
     """Write the documents that each pool takes from a shard; returns {component: {domain: {split: [tokens, tokens
-    that are no target]}}}."""
-    names = sorted(components)
+    that are no target]}}}. ``scored`` are the signals that bands read, ``signals`` the artifacts that hold them."""
+    names, artifacts = sorted(components), [Artifact.open(path) for path in signals]
 
     def work(payload: ShardPayload, out: UnitOutput) -> dict[str, dict[str, dict[str, list[int]]]]:
         index = pq.read_table(payload.index, columns=_COLUMNS)
-        taken_N = assign(index, components, f"shard {payload.key}")
-        _book(out, index, taken_N >= 0)
+        where = f"shard {payload.key}"
+        taken_N = assign(index, components, where, read_scores(index, artifacts, scored, where))
+        _book(out, index, taken_N)
         documents_N = np.empty(index.num_rows, dtype=DOCUMENT)
         raw = b"".join(index.column("doc_id").to_pylist())
         documents_N["doc_id"] = np.frombuffer(raw, dtype=np.uint8).reshape(-1, 16)
@@ -86,11 +90,11 @@ def make_select(components: Mapping[str, ComponentSelector]) -> Work:
     return work
 
 
-def _book(out: UnitOutput, index: pa.Table, kept_N: np.ndarray) -> None:
-    books = index.append_column("kept", pa.array(kept_N)).group_by(["source", "domain", "kept"])
+def _book(out: UnitOutput, index: pa.Table, taken_N: np.ndarray) -> None:
+    books = index.append_column("taken", pa.array(np.minimum(taken_N, 0))).group_by(["source", "domain", "taken"])
     for row in books.aggregate([([], "count_all"), ("length", "sum"), ("characters", "sum")]).to_pylist():
         source, domain = row["source"], row["domain"]
-        outcome, reason = (KEPT, "") if row["kept"] else (DROPPED, "no_component")
+        outcome, reason = (KEPT, "") if row["taken"] == 0 else (DROPPED, _REASONS[row["taken"]])
         characters = row["characters_sum"]
         for side, why in ((IN, ""), (outcome, reason)):
             out.ledger.add("document", source, domain, side, row["count_all"], reason=why, characters=characters)

@@ -14,7 +14,7 @@ written from memory maps, piece by piece.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from data_specs.manifest import Artifact
 from data_specs.token_store import SPLITS, row_dtype
 from stages.base import Port, Stage, StageContext, Unit
 from stages.pack.pool import PoolPayload, ShardPayload, make_pool, make_select
-from stages.pack.selection import ComponentSelector, check_name
+from stages.pack.selection import ComponentSelector, check_name, needed_signals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,10 @@ class Pack(Stage[PackConfig]):
 
     version = 1
     config_type = PackConfig
-    inputs: ClassVar[Mapping[str, Port]] = {"tokens": Port("tokens", many=True)}
+    inputs: ClassVar[Mapping[str, Port]] = {
+        "tokens": Port("tokens", many=True),
+        "signals": Port("signals", many=True, optional=True),  # what bands of components read
+    }
     output = "pools"
     counts: ClassVar[Mapping[str, str]] = {"tokens": "token"}
 
@@ -54,7 +57,8 @@ class Pack(Stage[PackConfig]):
         artifacts = ctx.inputs["tokens"]
         shared = _shared_facts(artifacts)
         domains = sorted({domain for artifact in artifacts for domain in artifact.facts["domains"]})
-        components = self._components(domains)
+        components, signals = self._components(domains), ctx.inputs.get("signals", ())
+        scored = needed_signals(components, signals)
         shards = [
             ShardPayload(
                 prefix=artifact.shard_path(shard).with_suffix(""),
@@ -69,7 +73,7 @@ class Pack(Stage[PackConfig]):
         selected = ctx.run_units(
             "select",
             [Unit(key=s.key, payload=s, size_bytes=s.index.stat().st_size) for s in shards],
-            partial(make_select, components),
+            partial(make_select, components, scored, [artifact.path for artifact in signals]),
         )
         units, found = [], {}
         for name in sorted(components):
@@ -97,6 +101,7 @@ class Pack(Stage[PackConfig]):
                     "num_tokens": tokens_of[f"{name}-train"],
                     "num_validation_rows": rows[f"{name}-validation"],
                     "num_validation_tokens": tokens_of[f"{name}-validation"],
+                    **_band_facts(components[name]),
                 }
                 for name in sorted(components)
             },
@@ -120,6 +125,11 @@ class Pack(Stage[PackConfig]):
             except ValueError as error:
                 raise SpecError(str(error)) from None
         return {domain: ComponentSelector(domains=(domain,)) for domain in domains}
+
+
+def _band_facts(selector: ComponentSelector) -> dict[str, Any]:
+    """The band of a component that has one, for reports and previews."""
+    return {} if selector.band is None else {"band": asdict(selector.band)}
 
 
 def _shared_facts(artifacts: tuple[Artifact, ...]) -> dict[str, Any]:

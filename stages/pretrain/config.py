@@ -38,7 +38,7 @@ class PretrainConfig:
     clip_norm: float | None = 1.0  # A: largest global gradient norm; None does not clip
 
     num_steps: int = field(default=100, metadata=execution())  # optimizer steps in all; more continue the run
-    micro_batch_rows: int = field(default=8, metadata=execution())  # rows of one forward pass on one worker
+    micro_batch_rows: int = field(default=8, metadata=execution())  # pool rows of one forward pass on one worker
     num_threads_per_worker: int = field(
         default=1, metadata=execution()
     )  # CPU threads of torch; fixed so that sums repeat

@@ -1,7 +1,8 @@
 """From the artifacts of a trained model to a folder that holds the sub-model of one domain.
 
-The folder has ``model.safetensors``, ``model.json`` and its own ``table.npy``; the
-card says which model it comes from. Reads one tensor at a time: the whole model need not fit into memory.
+The folder has ``model.safetensors``, ``model.json`` and its own ``table.npy`` (with ``split.npy`` where the domain's
+table splits ids); the card says which model it comes from. Reads one tensor at a time: the whole model need not fit
+into memory.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -17,12 +17,12 @@ from data_specs.errors import DataError, SpecError, nearest
 from data_specs.fingerprint import file_digest
 from data_specs.manifest import Artifact, write_json
 from stages.model.config import ModelShape
-from stages.model.dispatch import check_table
 from stages.model.exported import exported_files
-from stages.model.extract import extract_table, extract_weights, sub_model_shape
+from stages.model.extract import extract_weights, sub_model_shape
 from stages.model.parameters import num_active_parameters, num_parameters
+from stages.model.routing_table import SPLIT_FILE, TABLE_FILE, RoutingTable
 
-WEIGHTS, CARD, TABLE = "model.safetensors", "model.json", "table.npy"
+WEIGHTS, CARD = "model.safetensors", "model.json"
 
 
 def extract_domain(checkpoint: Artifact, routing: Artifact, domain: str, folder: Path) -> dict[str, Any]:
@@ -42,16 +42,14 @@ def extract_domain(checkpoint: Artifact, routing: Artifact, domain: str, folder:
         smaller = sub_model_shape(shape)
     except ValueError as error:
         raise SpecError(f"{checkpoint.path}: {error}") from None
-    table = np.load(routing.file("table"), allow_pickle=False)
-    check_table(table, shape.config.experts_per_domain, str(routing.file("table")))
+    table = RoutingTable.open(routing, shape.config.experts_per_domain)
     weights = {}
     with safe_open(trained, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 - it is no mapping
             weights |= extract_weights({name: file.get_tensor(name)}, shape, index)
     folder.mkdir(parents=True)
     save_file(weights, folder / WEIGHTS)
-    with (folder / TABLE).open("wb") as handle:
-        np.save(handle, extract_table(table, shape, index), allow_pickle=False)
+    table.of_domain(index).save(folder / TABLE_FILE, folder / SPLIT_FILE)
     body = {
         **card,
         "shape": smaller.to_json(),

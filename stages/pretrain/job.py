@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from data_specs.config import identity, parse_config
 from data_specs.errors import DataError, SpecError
@@ -21,8 +19,9 @@ from data_specs.manifest import Artifact
 from data_specs.plan import Plan
 from data_specs.token_store import PoolReader
 from stages.model.config import ModelShape
-from stages.model.dispatch import check_table
+from stages.model.routing_table import RoutingTable
 from stages.pretrain.config import PretrainConfig
+from stages.pretrain.forecast import LoadForecast
 
 #: Inputs of a run, each an artifact folder in the payload.
 INPUTS = ("pools", "plan", "tokenizer", "routing")
@@ -37,13 +36,14 @@ class TrainingJob:
     shape: ModelShape
     plan: Plan
     pools: PoolReader
-    table_LGV: npt.NDArray[np.int16]
+    table: RoutingTable
     domains: tuple[str, ...]  # in the order of the routing table
     pinned: Mapping[str, str]  # digests that a checkpoint must share: tokenizer, routing, pools, config
 
-    def domain_of_component(self) -> npt.NDArray[np.int64]:
-        """Index in :attr:`domains` of every component of the plan."""
-        return np.array([self.domains.index(component.domain) for component in self.plan.components], dtype=np.int64)
+    @cached_property
+    def forecast(self) -> LoadForecast:
+        """Which expert will get how much in any step."""
+        return LoadForecast(self.plan, self.pools, self.table, self.domains, self.config.model.experts_per_domain)
 
 
 def make_payload(config: PretrainConfig, inputs: Mapping[str, Artifact], folder: Path) -> dict[str, Any]:
@@ -75,20 +75,20 @@ def assemble(config: PretrainConfig, artifacts: Mapping[str, Artifact], folder: 
     pools, routing, tokenizer = (artifacts[name] for name in ("pools", "routing", "tokenizer"))
     plan = Plan.load(artifacts["plan"].file("plan"))
     _check_fit(config, pools, routing, tokenizer, plan)
-    table = np.load(routing.file("table"), allow_pickle=False)
-    check_table(table, config.model.experts_per_domain, str(routing.file("table")))
+    table = RoutingTable.open(routing, config.model.experts_per_domain)
     domains = tuple(routing.facts["domains"])
     vocab_size = int(tokenizer.facts["vocab_size"])
     expected = (config.model.num_rre_layers, len(domains), vocab_size)
-    if table.shape != expected:
-        raise DataError(f"{routing.path}: the table has shape {table.shape}, model and tokenizer need {expected}")
+    found = (*table.experts_LGU.shape[:2], table.vocab_size)
+    if found != expected:
+        raise DataError(f"{routing.path}: the table has shape {found}, model and tokenizer need {expected}")
     return TrainingJob(
         folder=folder,
         config=config,
         shape=ModelShape(config=config.model, vocab_size=vocab_size, num_domains=len(domains)),
         plan=plan,
         pools=PoolReader.open(pools),
-        table_LGV=table,
+        table=table,
         domains=domains,
         pinned={
             "tokenizer": str(tokenizer.facts["sha256"]),

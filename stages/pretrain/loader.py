@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from data_specs.token_store import RowLayout, row_layout
+from data_specs.token_store import RowLayout, row_layout, shorten_rows
 from stages.model.batch import MicroBatch, dispatch_tensors, to_device
-from stages.model.dispatch import DispatchPlan, forecast_load, plan_layers
+from stages.model.dispatch import DispatchPlan, plan_rows
 from stages.model.exchange import ExchangePlan, plan_exchange
+from stages.pretrain.forecast import rows_of_rank
 from stages.pretrain.job import TrainingJob
 
 #: Steps prepared ahead of the model.
@@ -64,27 +65,21 @@ class StepRows:
     rows_by_component: npt.NDArray[np.int64]  # of the global batch
 
 
-def rows_of_rank(num_rows: int, rank: int, world_size: int) -> slice:
-    """The run of rows of one worker; runs differ by at most one row and cover all."""
-    if world_size > num_rows:
-        raise ValueError(f"world_size ({world_size}) must not exceed the global batch of {num_rows} rows")
-    small, extra = divmod(num_rows, world_size)
-    start = rank * small + min(rank, extra)
-    return slice(start, start + small + (rank < extra))
-
-
 def prepare_step(job: TrainingJob, step: int, rank: int, world_size: int) -> StepRows:
     """Read, cut and plan the rows of one worker for update ``step`` (counted from 1)."""
     component_B, row_B = job.plan.rows_of_step(step - 1)
-    size = job.config.micro_batch_rows
+    size, num_cuts = job.config.micro_batch_rows, job.plan.cuts_of_step(step - 1)
 
     def micro_batches(worker: int) -> list[HostMicroBatch]:
         part = rows_of_rank(len(row_B), worker, world_size)
         rows = job.pools.gather(component_B[part], row_B[part])
         counted = job.pools.gather_counted(component_B[part], row_B[part])
-        domains_B = job.domain_of_component()[component_B[part]]
+        domains_B = job.forecast.domain_of_component[component_B[part]]
         cuts = [slice(start, start + size) for start in range(0, len(rows), size)]
-        return [prepare_rows(job, rows[cut], domains_B[cut], None if counted is None else counted[cut]) for cut in cuts]
+        masks = [None if counted is None else counted[cut] for cut in cuts]
+        return [
+            prepare_rows(job, rows[cut], domains_B[cut], num_cuts, mask) for cut, mask in zip(cuts, masks, strict=True)
+        ]
 
     mine = micro_batches(rank)
     spread = job.config.expert_parallel
@@ -111,30 +106,16 @@ def prepare_rows(
     job: TrainingJob,
     rows: npt.NDArray[np.generic],
     domains_B: npt.NDArray[np.int64],
+    num_cuts: int,
     counted: npt.NDArray[np.bool_] | None = None,
 ) -> HostMicroBatch:
-    """Layout and dispatch plans of some rows; ``counted`` says which of their ids are targets, None that all are."""
-    layout = row_layout(rows, job.pools.eod_id, job.pools.pad_id, counted)
-    domains_N = np.repeat(domains_B, layout.inputs_BL.shape[1])
-    dispatch = plan_layers(job.table_LGV, domains_N, layout.inputs_BL.reshape(-1), job.config.model.experts_per_domain)
+    """Layout and dispatch plans of some pool rows, each cut into ``num_cuts`` sequences; ``counted`` says which of
+    their ids are targets, None that all are."""
+    counted = None if counted is None else shorten_rows(counted, num_cuts)
+    layout = row_layout(shorten_rows(rows, num_cuts), job.pools.eod_id, job.pools.pad_id, counted)
+    domains_B = np.repeat(domains_B, num_cuts)
+    dispatch = plan_rows(job.table, layout, domains_B, job.config.model.experts_per_domain)
     return HostMicroBatch(layout, domains_B, dispatch)
-
-
-def forecast_step(job: TrainingJob, step: int) -> npt.NDArray[np.int64]:
-    """Tokens per layer and expert [L, E] that update ``step`` (counted from 1) will bring, from plan, pools and table.
-
-    It counts token ids of the whole batch and never looks at a dispatch plan; what training counts must equal it.
-    """
-    component_B, row_B = job.plan.rows_of_step(step - 1)
-    inputs_BT = job.pools.gather(component_B, row_B)[:, :-1]
-    domains_B = job.domain_of_component()[component_B]
-    counts_GV = np.stack(
-        [
-            np.bincount(inputs_BT[domains_B == domain].ravel(), minlength=job.shape.vocab_size)
-            for domain in range(len(job.domains))
-        ]
-    )
-    return forecast_load(job.table_LGV, counts_GV, job.config.model.experts_per_domain)
 
 
 class Loader:
@@ -162,7 +143,7 @@ class Loader:
 
     def _prepare(self, step: int) -> tuple[StepRows, npt.NDArray[np.int64]]:
         rows = prepare_step(self._job, step, self._rank, self._world_size)
-        return rows, forecast_step(self._job, step) if self._rank == 0 else np.zeros((0, 0), np.int64)
+        return rows, self._job.forecast.of_step(step) if self._rank == 0 else np.zeros((0, 0), np.int64)
 
     def close(self) -> None:
         """Stop the thread; what it prepared is dropped."""

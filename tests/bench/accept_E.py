@@ -27,7 +27,7 @@ from data_specs.token_store import IndexedTokens, index_bytes
 from stages.model.config import ModelConfig
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.job import TrainingJob, assemble
-from stages.pretrain.loader import forecast_step, prepare_step
+from stages.pretrain.loader import prepare_step
 from tests.stage_harness import Bench
 from tests.unit.tokenize.corpus import commit
 
@@ -87,7 +87,7 @@ def measure_loader(job: TrainingJob, num_steps: int) -> dict[str, Any]:
         "planned_rows": job.plan.draws_before(num_steps).tolist(),
         "realised_rows": np.asarray(realised).tolist(),
         "forecast_is_counted": all(
-            np.array_equal(load, forecast_step(job, rows.step)) for load, rows in zip(counted, prepared, strict=True)
+            np.array_equal(load, job.forecast.of_step(rows.step)) for load, rows in zip(counted, prepared, strict=True)
         ),
     }
 

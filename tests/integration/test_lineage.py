@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from data_specs.errors import DataError, SpecError
@@ -25,6 +26,7 @@ from pipelines.lineage.raw_record import read_raw_record
 from pipelines.planner import make_plan
 from pipelines.spec import RunConfig
 from pipelines.store.store import Store
+from stages.pretrain.metrics import read_metrics
 from tests.golden.corpus import chinese, code, english
 from tests.toys.runs import run_plan
 from tests.unit.ingest.dump_files import html_page, http_response, warc_record
@@ -120,7 +122,19 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
         "tokenizer": {"stage": "tokenizer", "inputs": view, "config": {"vocab_size": 600}},
         "tokenize": {"stage": "tokenize", "inputs": {**view, "tokenizer": "tokenizer"}},
         "pack": {"stage": "pack", "inputs": {"tokens": "tokenize"}, "config": {"context_length": 48}},
-        "mix": {"stage": "mix", "inputs": {"pools": "pack"}, "config": {"global_batch_rows": 8, "window_steps": 4}},
+        "mix": {
+            "stage": "mix",
+            "inputs": {"pools": "pack"},
+            "config": {
+                "global_batch_rows": 8,
+                "window_steps": 4,
+                "stages": [
+                    {"name": "first", "num_steps": 2},
+                    {"name": "shorter", "num_steps": 3, "context_length": 16},  # each row becomes three
+                    {"name": "last"},
+                ],
+            },
+        },
         "routing": {
             "stage": "routing",
             "inputs": {"counts": "tokenize"},
@@ -146,7 +160,7 @@ def test_ten_tokens_lead_to_their_raw_bytes_and_back(line: Line) -> None:
     formats, checked = set(), 0
     while checked < 10:
         step = chosen.randint(1, num_steps)
-        row = batch_row(ancestry, step, chosen.randrange(8))
+        row = batch_row(ancestry, step, chosen.randrange(len(rows_of_step(ancestry, step))))
         place = chosen.randrange(sum(s.length for s in row.segments))
         origin = token_origin(ancestry, row, place)
         if origin.token is None or origin.text_bytes is None:
@@ -206,7 +220,9 @@ def test_every_row_of_every_step_is_found_from_its_documents(line: Line) -> None
     num_steps = horizon(ancestry, None)
     wanted: dict[bytes, set[tuple[int, int]]] = {}
     for step in range(1, num_steps + 1):
-        for place in range(8):
+        rows = rows_of_step(ancestry, step)
+        assert len(rows) == (24 if 3 <= step <= 5 else 8)
+        for place in range(len(rows)):
             for segment in batch_row(ancestry, step, place).segments:
                 wanted.setdefault(segment.doc_id, set()).add((step, place))
     for doc_id in all_doc_ids(ancestry):
@@ -236,7 +252,26 @@ def test_the_command_prints_both_directions(line: Line, capsys: pytest.CaptureFi
     assert cli.main(["trace", "--step", "1", *store]) == 0
     assert "step 1 (seen)" in capsys.readouterr().out
     assert cli.main(["mixture", "--of", "last", *store]) == 0
-    assert "used up after step" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "used up after step" in shown
+    assert "rows cut to 16 tokens" in shown
+    loads = line.root / "loads.parquet"
+    layout = ["--steps", "2:4", "--world-size", "4", "--expert-parallel", "2"]
+    assert cli.main(["forecast", "last", *layout, "--out", str(loads), *store]) == 0
+    assert "experts of zh" in capsys.readouterr().out
+    (trained,) = line.ancestry.kinds("checkpoints")
+    counted = {m["step"]: m["expert_load"] for m in read_metrics(trained.path, NUM_TRAINED)}
+    tokens: dict[tuple[str, int], list[int]] = {}
+    for row in pq.read_table(loads).to_pylist():
+        tokens.setdefault((row["kind"], row["step"]), []).append(row["tokens"])
+    assert [tokens["expert", step] for step in (2, 3)] == [counted[2][0], counted[3][0]]
+    assert {(kind, len(found), sum(found)) for (kind, _), found in tokens.items()} == {
+        ("expert", 6, 8 * 48), ("rank", 4, 8 * 48)
+    }  # fmt: skip
+    for wrong, message in ((["--steps", "0:4"], "counted from 1"), (["--world-size", "3", "--expert-parallel", "2"],
+                                                                    "must be a multiple")):  # fmt: skip
+        assert cli.main(["forecast", "last", *wrong, *store]) == 1
+        assert message in capsys.readouterr().err
     assert cli.main(["trace", "--step", str(NUM_TRAINED + 1), "--row", "0", "--token", "0", *store]) == 0
     shown = capsys.readouterr().out
     assert "(to come)" in shown

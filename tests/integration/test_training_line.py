@@ -12,7 +12,6 @@ from data_specs.plan import Plan
 from stages.model.config import ModelConfig
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.job import INPUTS, assemble
-from stages.pretrain.loader import forecast_step
 from stages.pretrain.metrics import read_metrics
 from tests.stage_harness import Bench
 from tests.unit.tokenize.corpus import inputs as corpus_inputs
@@ -64,7 +63,7 @@ def test_counted_loads_are_the_integers_that_plan_and_table_foretell(line, tmp_p
     """Forecast afterwards, by a fresh process's eyes: from the artifacts alone, for the whole run."""
     job = assemble(PretrainConfig(model=ModelConfig(**MODEL)), {name: line[name] for name in INPUTS}, tmp_path)
     for metrics in read_metrics(line["checkpoint"].path, NUM_STEPS):
-        assert metrics["expert_load"] == forecast_step(job, metrics["step"]).tolist()
+        assert metrics["expert_load"] == job.forecast.of_step(metrics["step"]).tolist()
 
 
 def test_the_routing_forecast_holds_for_whole_epochs(line):

@@ -53,7 +53,11 @@ class Trainings:
         self.folder = folder
         self._inputs = {
             kind: training_inputs(
-                folder / "inputs" / kind, batch_rows=8, num_rre_layers=model["num_rre_layers"], masked=0.6
+                folder / "inputs" / kind,
+                batch_rows=8,
+                num_rre_layers=model["num_rre_layers"],
+                mode="frequency_split" if kind == "rre" else "id_balanced",
+                masked=0.6,
             )
             for kind, model in MODELS.items()
         }

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_specs.token_store import row_layout
+from data_specs.token_store import row_layout, shorten_rows
 from stages.pack import rows as pack_rows
 from stages.pack.rows import cut_rows, num_rows, segments_of
 from stages.tokenize import byte_bpe
@@ -114,3 +114,15 @@ def test_ids_are_those_of_the_file_and_text_comes_back(text: str) -> None:
     assert fast([text]) == [ids]
     assert tokenizer.decode(ids, skip_special_tokens=False) == text  # type: ignore[attr-defined]
     assert not {tokenizer.token_to_id(t) for t in byte_bpe.SPECIAL_TOKENS} & set(ids)  # type: ignore[attr-defined]
+
+
+@given(DOCUMENTS.filter(any), st.integers(1, 6), st.integers(1, 4))
+def test_shorter_rows_hold_every_target_once(documents: list[list[int]], length: int, num_cuts: int) -> None:
+    rows = packed(documents, length * num_cuts)
+    short = shorten_rows(rows, num_cuts)
+    assert short.shape == (len(rows) * num_cuts, length + 1)
+    whole, cut = row_layout(rows, EOD, PAD), row_layout(short, EOD, PAD)
+    for name in ("inputs_BL", "targets_BL", "loss_mask_BL"):
+        assert np.array_equal(getattr(cut, name).reshape(len(rows), -1), getattr(whole, name))
+    assert (cut.position_ids_BL[:, 0] == 0).all()
+    assert (cut.position_ids_BL < length).all()

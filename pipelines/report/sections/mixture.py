@@ -41,6 +41,7 @@ def mixture(run: RunSummary) -> Html | None:
     domains = sorted({body.get("domain", "") for body in components.values()})
     most = max([n / total for n in shown.values()] + [n / total_wanted for n in wanted.values()] or [1.0])
     rows, body = [], list[Sequence[Child]]()
+    context_length, used_up = int(facts.get("context_length", 0)), facts.get("used_up_after", {})
     for name in sorted(wanted, key=lambda n: (-wanted[n], n)):
         share, want = shown.get(name, 0) / total, wanted[name] / total_wanted
         domain = components.get(name, {}).get("domain", "")
@@ -56,6 +57,8 @@ def mixture(run: RunSummary) -> Html | None:
                 f"{in_pool:,}" if in_pool else "",
                 f"{shown.get(name, 0) / in_pool:.2f}" if in_pool else "",
                 count(components.get(name, {}).get("num_tokens", 0)),
+                count(max(0, in_pool - int(shown.get(name, 0))) * context_length) if in_pool else "",
+                _used_up(used_up.get(name), num_steps),
             )
         )
     verb = "Rows seen" if realised else "Rows planned"
@@ -68,7 +71,17 @@ def mixture(run: RunSummary) -> Html | None:
         fold(
             "Rows, epochs and pools",
             table(
-                ("component", "domain", verb.lower(), "wanted", "rows in pool", "epochs", "tokens in pool"),
+                (
+                    "component",
+                    "domain",
+                    verb.lower(),
+                    "wanted",
+                    "rows in pool",
+                    "epochs",
+                    "tokens in pool",
+                    "unseen tokens left",
+                    "used up after step",
+                ),
                 body,
                 left=2,
             ),
@@ -76,3 +89,10 @@ def mixture(run: RunSummary) -> Html | None:
         lead=f"{verb} in {num_steps:,} steps of {int(facts['global_batch_rows']):,} rows; the mark is the share that "
         "the weights ask for.",
     )
+
+
+def _used_up(step: int | None, num_steps: int) -> str:
+    """The step after which a pool has no unseen row, and whether that is still to come."""
+    if step is None:
+        return ""
+    return f"{step:,}" if step <= num_steps else f"{step:,} (to come)"

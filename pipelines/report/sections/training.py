@@ -119,10 +119,31 @@ def experts(run: RunSummary) -> Html | None:
         "experts",
         "Expert load",
         el("div", parts, class_="pair"),
+        _kinds_of_table(facts),
         _from_plan(trained[-1]),
         lead="Share of a domain's tokens that each of its experts was given, layer by layer: counted in training, and "
         "as the routing table foretold from the corpus. An even load would be "
         f"{100 / per_domain:.3g} % each; full colour is twice that.",
+    )
+
+
+def _kinds_of_table(facts: Mapping[str, Any]) -> Html | None:
+    """How hot the hottest expert of the first layer is under every kind of table, from the frozen counts."""
+    kinds = facts.get("hottest_over_mean", {})
+    if not kinds:
+        return None
+    body = [
+        (
+            f"{kind} (this run's)" if kind == facts.get("mode") else kind,
+            *(f"{found[name]:.3f}" for name in sorted(found)),
+        )
+        for kind, found in kinds.items()
+    ]
+    names = sorted(next(iter(kinds.values())))
+    return el(
+        "div",
+        el("p", "Hottest expert over the mean of its group, first layer, by kind of routing table:", class_="meta"),
+        table(("table", *names), body, left=1),
     )
 
 

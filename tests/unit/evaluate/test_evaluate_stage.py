@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from data_specs.errors import DataError
+from data_specs.errors import DataError, SpecError
 from data_specs.token_store import PoolReader
 from stages.evaluate.perplexity import load_model, make_batch
 from stages.evaluate.stage import by_domain
+from stages.model.routing_table import RoutingTable
 from tests.stage_harness import Bench
 from tests.unit.pretrain.inputs import EOD, PAD, run_pretrain, training_inputs
 
 
-@pytest.fixture
-def trained(tmp_path: Path):
-    inputs = training_inputs(tmp_path / "inputs")
+@pytest.fixture(params=["id_balanced", "frequency_split"])
+def trained(tmp_path: Path, request: pytest.FixtureRequest):
+    inputs = training_inputs(tmp_path / "inputs", mode=request.param)
     bench = Bench(tmp_path / "bench")
     return bench, inputs, run_pretrain(bench, inputs, num_steps=15, peak_learning_rate=0.01, warmup_steps=2)
 
@@ -33,7 +34,7 @@ def _evaluate(bench, inputs, checkpoint, **config):
 def _reference(inputs, checkpoint, component: str, domain: int) -> tuple[float, int]:
     """Sum of -log p over targets, one row at a time, target by target."""
     model, _ = load_model(checkpoint)
-    table = np.load(inputs["routing"].file("table"))
+    table = RoutingTable.open(inputs["routing"], model.shape.config.experts_per_domain)
     reader = PoolReader.open(inputs["pools"], "validation")
     total, count = 0.0, 0
     everything = np.arange(reader.num_rows(component))
@@ -84,6 +85,16 @@ def test_rows_over_the_cap_are_booked_as_dropped(trained):
     assert ledger.by_source("row", "in") == {"python": 3, "web": 3, "wiki": 3}
     assert ledger.by_source("row", "kept") == {"python": 2, "web": 2, "wiki": 2}
     assert ledger.by_source("row", "dropped") == {"python": 1, "web": 1, "wiki": 1}
+
+
+def test_shorter_rows_predict_the_same_targets_from_less(trained):
+    bench, inputs, checkpoint = trained
+    whole, short = (_evaluate(bench, inputs, checkpoint, context_length=length).facts for length in (None, 4))
+    assert short["num_targets"] == whole["num_targets"]
+    assert short["perplexity"] != whole["perplexity"]
+    assert _evaluate(bench, inputs, checkpoint, context_length=16).facts["perplexity"] == whole["perplexity"]
+    with pytest.raises(SpecError, match="context_length 5 does not divide the rows of 16"):
+        _evaluate(bench, inputs, checkpoint, context_length=5)
 
 
 def test_bf16_is_near(trained):

@@ -183,6 +183,38 @@ def test_rows_lie_in_the_order_in_which_training_sees_them(line: Line, steps_per
     assert len(files) == -(-7 // steps_per_file)
 
 
+def test_files_follow_the_phases(line: Line) -> None:
+    """Two steps whole, three steps in quarters, the rest whole: the order of training, file after file."""
+    length = line.pools.facts["context_length"]
+    phases = [
+        {"name": "a", "num_steps": 2}, {"name": "b", "num_steps": 3, "context_length": length // 4}, {"name": "c"}
+    ]  # fmt: skip
+    plan_made = line.run("mix", {"global_batch_rows": 6, "stages": phases}, pools=line.pools)
+    plan, reader = Plan.load(plan_made.file("plan")), PoolReader.open(line.pools)
+    made = line.run("publish_rows", {"num_steps": 7, "steps_per_file": 2}, pools=line.pools, plan=plan_made)
+    found = [(f["first"], f["last"], f["context_length"]) for f in made.facts["files"]]
+    short = length // 4
+    assert found == [(1, 2, length), (3, 4, short), (5, 5, short), (6, 7, length)]
+    order, at = rows_of(made, "order"), 0
+    for file in made.facts["files"]:
+        rows = np.load(made.path / "rows" / file["name"])
+        assert rows.shape[1] == file["context_length"] + 1
+        for ids in rows:
+            row = order[at]
+            first = row["first_id"]
+            whole = reader.rows(row["component"], [row["pool_row"]])[0]
+            np.testing.assert_array_equal(ids, whole[first : first + file["context_length"] + 1])
+            at += 1
+    assert at == len(order) == 6 * (2 + 3 * 4 + 2)
+    taken = [(row["step"] - 1, row["component"], row["pool_row"]) for row in order if row["first_id"] == 0]
+    names = [component.name for component in plan.components]
+    assert taken == [
+        (step, names[index], row)
+        for step in range(7)
+        for index, row in zip(*(part.tolist() for part in plan.rows_of_step(step)), strict=True)
+    ]
+
+
 def test_rows_of_other_pools_are_refused(line: Line) -> None:
     others = line.run("pack", {"context_length": 16}, tokens=line.tokens)
     with pytest.raises(SpecError, match="was made for the pools"):

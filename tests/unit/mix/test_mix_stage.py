@@ -38,7 +38,13 @@ def test_without_a_word_every_row_is_seen_equally_often(tmp_path: Path) -> None:
     assert plan.draws_before(100).tolist() == [100, 300, 600]
     (stage,) = made.facts["stages"]
     assert (stage["num_steps"], stage["open"]) == (100, True)
-    assert stage["components"]["zh"] == {"weight": 6, "rows": 600, "tokens": 9600, "epochs_at_end": 1}
+    assert stage["components"]["zh"] == {
+        "weight": 6,
+        "rows": 600,
+        "tokens": 9600,
+        "epochs_at_end": 1,
+        "unique_tokens_left": 0,
+    }
 
 
 def test_decimal_weights_are_exact(tmp_path: Path) -> None:
@@ -63,6 +69,50 @@ def test_realised_rows_are_the_planned_ones(tmp_path: Path) -> None:
             stage["components"][name]["rows"] for name in sorted(ROWS)
         ]
     assert made.facts["num_steps"] == 7 + 13 + 15
+    seen = [stage["components"]["zh"] for stage in made.facts["stages"]]
+    left = [600 - sum(part["rows"] for part in seen[:n]) for n in (1, 2, 3)]
+    assert [part["unique_tokens_left"] for part in seen] == [rows * 16 for rows in left]
+    draws = [plan.draws_before(step).tolist() for step in range(made.facts["num_steps"] + 1)]
+    for index, (name, rows) in enumerate(sorted(ROWS.items())):
+        used_up = next((step for step, made_rows in enumerate(draws) if made_rows[index] >= rows), None)
+        assert made.facts["used_up_after"][name] == used_up
+
+
+def test_some_by_epochs_and_the_rest_by_weight(tmp_path: Path) -> None:
+    """40 steps are 400 rows: code twice is 200, the other 200 divide 3 : 1; thirds go to the largest remainder."""
+    stage = {"name": "a", "num_steps": 40, "epochs": {"code": 2}, "weights": {"zh": 0.75, "en": 0.25}}
+    made = mix(tmp_path / "a", stages=[stage])
+    rows = {name: found["rows"] for name, found in made.facts["stages"][0]["components"].items()}
+    assert rows == {"code": 200, "en": 50, "zh": 150}
+    thirds = mix(tmp_path / "b", stages=[{**stage, "epochs": {"code": 0.333}, "num_steps": None, "num_tokens": 1600}])
+    rows = {name: found["rows"] for name, found in thirds.facts["stages"][0]["components"].items()}
+    assert rows == {"code": 33, "en": 17, "zh": 50}  # of 33.3, 16.675 and 50.025
+    heated = mix(tmp_path / "c", stages=[{"name": "a", "num_steps": 40, "epochs": {"code": 2}, "alpha": 0}])
+    assert [found["rows"] for found in heated.facts["stages"][0]["components"].values()] == [200, 100, 100]
+    with pytest.raises(SpecError, match="the epochs take 400 rows of the 400 that 40 steps of 10 rows have"):
+        mix(tmp_path / "d", stages=[{**stage, "epochs": {"code": 4}}])
+
+
+def test_a_component_has_a_cap_of_its_own(tmp_path: Path) -> None:
+    stages = [{"name": "a", "weights": {"code": 1, "zh": 1}}]
+    made = mix(tmp_path / "a", stages=stages, max_epochs=1, component_max_epochs={"code": 3})
+    assert made.facts["num_available_steps"] == 60
+    assert plan_of(made).components[0].max_rows == 300
+    with pytest.raises(SpecError, match=r"no component 'cod'\. Did you mean 'code'"):
+        mix(tmp_path / "b", component_max_epochs={"cod": 1})
+
+
+def test_phases_have_lengths_of_their_own(tmp_path: Path) -> None:
+    made = mix(tmp_path / "a", stages=[{"name": "a", "num_steps": 3, "context_length": 4}, {"name": "b"}])
+    plan = plan_of(made)
+    assert [plan.cuts_of_step(step) for step in (0, 2, 3, 50)] == [4, 4, 1, 1]
+    assert [stage["context_length"] for stage in made.facts["stages"]] == [4, 16]
+    with pytest.raises(
+        SpecError, match="context_length 5 must divide the 16 tokens of a pool's row; pack at the longest"
+    ):
+        mix(tmp_path / "b", stages=[{"name": "a", "context_length": 5}])
+    with pytest.raises(SpecError, match="context_length 32 must divide"):
+        mix(tmp_path / "c", stages=[{"name": "a", "context_length": 32}])
 
 
 def test_epochs_say_how_long_a_stage_is(tmp_path: Path) -> None:
@@ -119,6 +169,9 @@ def test_empty_pools_are_refused(tmp_path: Path) -> None:
         ({"weights": {"a": 1.0}, "alpha": 1.0}, "weights and alpha"),
         ({"num_steps": 1, "num_tokens": 1}, "length twice"),
         ({"epochs": {"a": 1.0}, "num_steps": 1}, "length twice"),
+        ({"epochs": {"a": 1.0}, "weights": {"b": 1.0}}, "give num_steps or num_tokens"),
+        ({"epochs": {"a": 1.0}, "weights": {"a": 1.0}, "num_steps": 1}, "a have a weight and epochs"),
+        ({"context_length": 0}, "at least 1"),
         ({"weights": {"a": -1.0}}, "negative share"),
         ({"weights": {"a": 0.0}}, "every share is zero"),
         ({"num_steps": 0}, "at least 1"),
@@ -137,6 +190,7 @@ def test_stages_that_contradict_themselves_are_refused(fields: dict[str, Any], m
         ({"stages": ()}, "needs at least one"),
         ({"stages": (MixStage(name="a"), MixStage(name="a"))}, "must differ"),
         ({"max_epochs": 0.0}, "must be positive"),
+        ({"component_max_epochs": {"zh": -1.0}}, r"zh \(-1.0\) must be positive"),
     ],
 )
 def test_impossible_configs_are_refused(fields: dict[str, Any], message: str) -> None:

@@ -10,7 +10,8 @@ import torch
 from data_specs.token_store import row_layout
 from stages.model.batch import MicroBatch, dispatch_tensors, to_device
 from stages.model.config import ModelConfig, ModelShape
-from stages.model.dispatch import plan_layers
+from stages.model.dispatch import plan_rows
+from stages.model.routing_table import RoutingTable
 
 EOD, PAD, VOCAB = 0, 1, 24
 _CPU = torch.device("cpu")
@@ -30,19 +31,30 @@ def small_shape(num_domains: int = 2, **config: Any) -> ModelShape:
     return ModelShape(config=ModelConfig(**{**values, **config}), vocab_size=VOCAB, num_domains=num_domains)
 
 
-def table_of(shape: ModelShape, seed: int = 0) -> np.ndarray:
+def table_of(shape: ModelShape, seed: int = 0) -> RoutingTable:
     """A random routing table of the shape."""
     config = shape.config
     size = (config.num_rre_layers, shape.num_domains, shape.vocab_size)
-    return np.random.default_rng(seed).integers(config.experts_per_domain, size=size).astype(np.int16)
+    return RoutingTable.whole(
+        np.random.default_rng(seed).integers(config.experts_per_domain, size=size, dtype=np.int16)
+    )
 
 
-def batch_of(shape: ModelShape, rows: list[list[int]], domains: list[int], table: np.ndarray) -> MicroBatch:
+def split_table_of(shape: ModelShape, slots: list[list[int]], num_parts: int = 4) -> RoutingTable:
+    """A random table that splits ids; ``slots`` lists the ids of each domain."""
+    slots_GV = np.full((shape.num_domains, shape.vocab_size), -1, dtype=np.int32)
+    for domain, ids in enumerate(slots):
+        slots_GV[domain, ids] = np.arange(len(ids))
+    num_ids = shape.vocab_size + max(map(len, slots)) * num_parts
+    size = (shape.config.num_rre_layers, shape.num_domains, num_ids)
+    experts = np.random.default_rng(0).integers(shape.config.experts_per_domain, size=size, dtype=np.int16)
+    return RoutingTable(experts, slots_GV)
+
+
+def batch_of(shape: ModelShape, rows: list[list[int]], domains: list[int], table: RoutingTable) -> MicroBatch:
     """A micro-batch of rows of one more id than the model reads."""
     layout = row_layout(np.array(rows), EOD, PAD)
     domains_B = np.array(domains)
-    tokens_N = layout.inputs_BL.reshape(-1)
-    domains_N = np.repeat(domains_B, layout.inputs_BL.shape[1])
     return MicroBatch(
         tokens_BT=to_device(layout.inputs_BL, _CPU),
         targets_BT=to_device(layout.targets_BL, _CPU),
@@ -50,5 +62,5 @@ def batch_of(shape: ModelShape, rows: list[list[int]], domains: list[int], table
         positions_BT=to_device(layout.position_ids_BL, _CPU),
         segments_BT=to_device(layout.segment_ids_BL, _CPU),
         domains_B=to_device(domains_B, _CPU),
-        dispatch=dispatch_tensors(plan_layers(table, domains_N, tokens_N, shape.config.experts_per_domain), _CPU),
+        dispatch=dispatch_tensors(plan_rows(table, layout, domains_B, shape.config.experts_per_domain), _CPU),
     )

@@ -12,7 +12,7 @@ from data_specs.errors import SpecError
 from data_specs.mixture import Mixture, MixtureComponent, MixturePhase, load_mixture, solve
 from data_specs.plan import Plan, PlanComponent, PlanStage
 from pipelines import cli
-from pipelines.mixture.plan_table import fit_scale, plan_of_mixture, plan_rows, used_up_after
+from pipelines.mixture.plan_table import fit_scale, plan_of_mixture, plan_rows
 from pipelines.store.store import Store
 
 
@@ -53,8 +53,9 @@ def test_rows_epochs_and_the_step_of_exhaustion_by_hand() -> None:
     assert [r.epochs for r in rows.values()] == [Fraction(2, 40), Fraction(6, 10), Fraction(8, 40), Fraction(24, 10)]
     assert [r.rows_left for r in rows.values()] == [38, 4, 32, 0]
     assert [r.used_up_after for r in rows.values()] == [None, None, None, 4]
-    assert used_up_after(plan, 1, 3) is None  # nine rows of ten
-    assert used_up_after(plan, 1, 4) == 4
+    assert plan_rows(plan, 3)[-1].used_up_after is None  # nine rows of ten
+    assert plan_rows(plan, 4)[-1].used_up_after == 4
+    assert [plan.used_up_after(index) for index in (0, 1)] == [40, 4]
     assert rows["a", "zh"].weight == Fraction(3, 4)
     assert len(plan_rows(plan, 2)) == 2  # a stage that is not reached has no rows
 

@@ -13,7 +13,7 @@ from data_specs.ledger import Ledger
 from data_specs.manifest import Artifact, Manifest, Shard
 from data_specs.plan import Plan, PlanComponent, PlanStage
 from stages.pretrain.job import make_payload
-from stages.routing.table import build_table
+from stages.routing.table import Split, TableRecipe, heavy_slots
 from tests.stage_harness import Bench
 
 VOCAB, EOD, PAD = 40, 0, 1
@@ -84,6 +84,8 @@ def training_inputs(
     num_rre_layers: int = 2,
     seed: int = 0,
     masked: float | None = None,
+    mode: str = "id_balanced",
+    stages: tuple[PlanStage, ...] = (PlanStage(name="all", num_steps=None, weights=(2, 1, 1)),),
 ) -> dict[str, Artifact]:
     """Artifacts {pools, plan, tokenizer, routing} below ``folder``; ``masked`` is the share of ids of the component
     "python" that are no targets (0 makes masks that leave nothing out), None makes pools without masks."""
@@ -131,7 +133,7 @@ def training_inputs(
         components=tuple(
             PlanComponent(name=name, domain=domain, num_rows=ROWS[name]) for name, domain in COMPONENTS.items()
         ),
-        stages=(PlanStage(name="all", num_steps=None, weights=(2, 1, 1)),),
+        stages=stages,
     ).save(plan_folder / "plan" / "plan.json")
     plan = artifact(plan_folder, "plan", {"plan/plan.json": (plan_folder / "plan" / "plan.json").read_bytes()}, {})
     tokenizer = artifact(
@@ -141,18 +143,28 @@ def training_inputs(
         {"vocab_size": VOCAB, "eod_id": EOD, "pad_id": PAD, "sha256": TOKENIZER},
     )
     counts = np.ones((len(DOMAINS), VOCAB), dtype=np.int64)
-    table = build_table(counts, list(DOMAINS), num_rre_layers, experts_per_domain, "id_balanced", seed)
-    np.save(folder / "table.npy", table)
+    recipe = TableRecipe(
+        num_rre_layers=num_rre_layers, experts_per_domain=experts_per_domain, mode=mode, seed=seed, split_above=0.3
+    )
+    split = Split.none(*counts.shape)
+    if mode == "frequency_split":  # two ids of each domain stand above a third of an expert's even load
+        counts[:, [EOD, 5]] = 10
+        slots = heavy_slots(counts, experts_per_domain, 0.3)
+        split = Split(slots, 5, np.full((len(DOMAINS), 2, 5), 2))
+    recipe.build(counts, list(DOMAINS), split).save(folder / "table.npy", folder / "split.npy")
+    files = {"table/table.npy": (folder / "table.npy").read_bytes()}
+    if mode == "frequency_split":
+        files["split/split.npy"] = (folder / "split.npy").read_bytes()
     routing = artifact(
         folder / "routing",
         "routing",
-        {"table/table.npy": (folder / "table.npy").read_bytes()},
+        files,
         {
             "domains": list(DOMAINS),
             "experts_per_domain": experts_per_domain,
             "num_rre_layers": num_rre_layers,
             "tokenizer_sha256": TOKENIZER,
-            "mode": "id_balanced",
+            "mode": mode,
             "seed": seed,
         },
     )

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_specs.errors import DataError, SpecError
+from stages.pretrain.forecast import rows_of_rank
 from stages.pretrain.job import TrainingJob, open_job
-from stages.pretrain.loader import Loader, forecast_step, prepare_step, rows_of_rank
+from stages.pretrain.loader import Loader, prepare_step
 from tests.unit.pretrain.inputs import payload_for, training_inputs
 
 
@@ -39,7 +40,7 @@ def test_any_number_of_workers_reads_the_same_rows(job, world_size):
         (whole,) = (np.concatenate([m.layout.inputs_BL for m in prepare_step(job, step, 0, 1).micro_batches]),)
         assert np.array_equal(np.concatenate(inputs), whole)
         loads = sum(micro.load_LE() for share in shares for micro in share.micro_batches)
-        assert np.array_equal(loads, forecast_step(job, step))
+        assert np.array_equal(loads, job.forecast.of_step(step))
         assert loads.sum() == 6 * 16 * 2  # rows x context x layers: padding is dispatched as well
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from data_specs.errors import SpecError
 from stages.routing.table import (
-    build_table,
+    Split,
+    TableRecipe,
     expert_tokens,
     frequency_balanced,
     hottest_over_mean,
@@ -18,6 +19,12 @@ from stages.routing.table import (
 )
 from tests.stage_harness import Bench
 from tests.unit.pretrain.inputs import artifact
+
+
+def build(counts, domains, mode, *, layers=2, experts=8, split=None):
+    recipe = TableRecipe(num_rre_layers=layers, experts_per_domain=experts, mode=mode, seed=0)
+    return recipe.build(counts, domains, split or Split.none(*counts.shape)).experts_LGU
+
 
 ZIPF = (1_000_000 / np.arange(1, 2001)).astype(np.int64)
 
@@ -60,7 +67,7 @@ def test_frequency_mode_is_far_more_even_on_text_like_counts():
 @pytest.mark.parametrize("mode", ["id_balanced", "frequency"])
 def test_layers_and_domains_group_ids_independently(mode):
     counts = np.stack([ZIPF, ZIPF])
-    table = build_table(counts, ["en", "zh"], 2, 8, mode, seed=0)
+    table = build(counts, ["en", "zh"], mode)
     pairs = [(0, 0), (0, 1), (1, 0), (1, 1)]
     for index, one in enumerate(pairs):
         for other in pairs[index + 1 :]:
@@ -70,8 +77,8 @@ def test_layers_and_domains_group_ids_independently(mode):
 
 def test_a_domains_table_does_not_depend_on_the_other_domains():
     counts = np.stack([ZIPF, ZIPF[::-1]])
-    both = build_table(counts, ["en", "zh"], 2, 8, "frequency", seed=0)
-    alone = build_table(counts[1:], ["zh"], 2, 8, "frequency", seed=0)
+    both = build(counts, ["en", "zh"], "frequency")
+    alone = build(counts[1:], ["zh"], "frequency")
     assert np.array_equal(both[:, 1:], alone)
 
 
@@ -111,6 +118,10 @@ def test_the_stage_writes_the_table_and_forecasts_its_load(tmp_path):
     assert forecast["share"] == pytest.approx([tokens / sum(load) for tokens in load])
     assert forecast["hottest_over_mean"] == pytest.approx(max(load) * 4 / sum(load))
     assert made.facts["tokenizer_sha256"] == "ab"
+    assert sorted(made.facts["hottest_over_mean"]) == ["frequency", "id_balanced"]
+    first = [int(counts[1][table[0, 1] == expert].sum()) for expert in range(4)]
+    assert made.facts["hottest_over_mean"]["id_balanced"]["zh"] == pytest.approx(max(first) * 4 / sum(first))
+    assert not made.shards("split")
 
 
 def test_a_dense_model_gets_an_empty_table(tmp_path):
@@ -120,5 +131,5 @@ def test_a_dense_model_gets_an_empty_table(tmp_path):
 
 
 def test_an_unknown_mode_is_refused(tmp_path):
-    with pytest.raises(SpecError, match="mode \\('zipf'\\) must be one of id_balanced, frequency"):
+    with pytest.raises(SpecError, match="mode \\('zipf'\\) must be one of id_balanced, frequency, frequency_split"):
         Bench(tmp_path).run("routing", {"mode": "zipf"}, {})
