@@ -44,4 +44,3 @@ def start_engine(cluster: ClusterConfig, store_root: Path) -> Iterator[ContextCl
         from pipelines.execution.ray_context import RayContext
 
         yield RayContext
-
