@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_specs.errors import StageError
-from data_specs.ledger import DROPPED, IN, KEPT
+from data_specs.ledger import DROPPED, EXPANDED, IN, KEPT
 from data_specs.permutation import derive_key, keyed_hashes
 from data_specs.token_store import SEGMENTS, SPLITS, IndexedTokens, row_dtype
 from stages.base import UnitOutput, Work
@@ -41,6 +41,8 @@ class PoolPayload:
     """One pool: a component's training or validation documents."""
 
     name: str  # component-split
+    component: str
+    domain: str
     num_tokens: int
     parts: tuple[tuple[ShardPayload, Path], ...]  # token shard, its selected documents
 
@@ -110,6 +112,8 @@ def make_pool(context_length: int, seed: int, facts: Mapping[str, Any]) -> Work:
             raise StageError(f"pool {payload.name}: wrote {written} rows, {total_rows} were due")
         keys = {shard.number: shard.key for shard, _ in payload.parts}
         _write_segments(documents_N, keys, context_length, total_rows, payload.name, out)
+        for outcome in (EXPANDED, KEPT):  # a row holds documents of several sources: its account is the component's
+            out.ledger.add("row", payload.component, payload.domain, outcome, total_rows)
         return total_rows
 
     return work

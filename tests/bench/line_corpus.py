@@ -23,6 +23,9 @@ from tests.bench.bench_dedup import generate
 
 KAITIAN = (sys.executable, "-m", "pipelines.cli")
 VOCAB_SIZE = 32_768
+#: The training run behind the line: small, for what is looked at are its rows and loads.
+BATCH_ROWS, NUM_STEPS = 8, 24
+_MODEL = "{d_model: 32, num_dense_layers: 1, num_rre_layers: 2, num_heads: 2, d_feed_forward: 64, context_length: 1024}"
 _FILE_BYTES = 4_000_000
 #: Every so many documents, and so many characters of one, teach the tokenizer.
 _TAUGHT_EVERY, _TAUGHT_CHARACTERS = 3, 20_000
@@ -128,7 +131,11 @@ def _write_ours(folder: Path, domains: Iterable[str]) -> None:
         "  split: {stage: split, inputs: {documents: dedup, clusters: dedup}}\n"
         f"{tail('dedup')}"
         "  pack: {stage: pack, inputs: {tokens: tokenize}}\n"
-        "  mix: {stage: mix, inputs: {pools: pack}, config: {global_batch_rows: 64}}\n"
+        f"  mix: {{stage: mix, inputs: {{pools: pack}}, config: {{global_batch_rows: {BATCH_ROWS}}}}}\n"
+        "  routing: {stage: routing, inputs: {counts: tokenize}, config: {mode: frequency}}\n"
+        "  pretrain:\n    stage: pretrain\n"
+        "    inputs: {pools: pack, plan: mix, tokenizer: bpe, routing: routing}\n"
+        f"    config: {{num_steps: {NUM_STEPS}, device: cpu, micro_batch_rows: 2, model: {_MODEL}}}\n"
     )
     (conf / "bench_tokens.yaml").write_text(
         f"# @package _global_\ndefaults: [_self_]\nname: bench_tokens\nnodes:\n{head}"

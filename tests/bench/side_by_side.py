@@ -108,7 +108,7 @@ def compare_lines(corpus: Corpus, work: Path, peers: Peers, repeat: int) -> dict
         store = work / "line-store"
         shutil.rmtree(store, ignore_errors=True)
         ours = found["ours"]
-        ours.usages.append(measure_command(corpus.command(("run",), "bench_line", store)))
+        ours.usages.append(measure_command(corpus.command(("run", "targets=[mix]"), "bench_line", store)))
         record = find_run(Store.existing(store), "last")
         ours.node_seconds.append({name: node["seconds"] for name, node in record["nodes"].items()})
         artifacts = run_artifacts(Store.existing(store), record)
