@@ -103,7 +103,11 @@ class Acceptance:
         found = compare_lines(self.corpus, self.work, self.peers, self.options.repeat)
         ours = found["ours"]
         told, theirs = ours.told, found.get("datatrove")
-        note = f"kept here {told['filter']} of {told['in']} documents by rules, {told['dedup']} after near-duplicates"
+        runs = ", ".join(f"{usage.wall_seconds:.0f}" for usage in ours.usages)
+        note = (
+            f"our runs {runs} s; kept here {told['filter']} of {told['in']} documents by rules, {told['dedup']} after "
+            f"near-duplicates"
+        )
         if theirs is not None:
             kept = theirs.told["filter"] / told["in"]
             note += f" (theirs {kept:.1%} by rules); CPU {ours.cpu_seconds:.0f} s against {theirs.cpu_seconds:.0f} s"
