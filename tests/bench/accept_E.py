@@ -194,7 +194,7 @@ class Acceptance:
 
     def arithmetic(self) -> None:
         """Property tests of plans and mixtures; tables in a second."""
-        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *_PROPERTIES]
+        words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *_PROPERTIES]
         ran = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
         last = (ran.stdout.strip().splitlines() or ["no output"])[-1]
         self.table.check("sums, caps, order, appended stages (property tests)", "pass", last, ran.returncode == 0)
@@ -204,7 +204,7 @@ class Acceptance:
         )
         whole = time.perf_counter() - began
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import pipelines.cli, pipelines.mixture.command"], check=True)
+        subprocess.run([sys.executable, "-c", "import pipelines.commands, pipelines.mixture.command"], check=True)
         beyond = whole - (time.perf_counter() - began)
         self.table.check(
             "kaitian preview mixture=pangu_sigma", "< 1 s beyond imports", f"{beyond:.2f} s, {whole:.2f} s in all",

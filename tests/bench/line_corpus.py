@@ -31,6 +31,8 @@ _FILE_BYTES = 4_000_000
 _TAUGHT_EVERY, _TAUGHT_CHARACTERS = 3, 20_000
 _GENERATED_BYTES = 12_000_000
 _RULES = {"zh": "pangu_zh", "en": "[gopher_en, fineweb]", "code": "code_basic", "zh_en": "pair_basic"}
+#: Random words satisfy no rule for natural text, so made text is only asked for its length.
+_MADE_RULES = '{"*": {min_tokens: {signal: num_tokens, drop_if: "<", limit: 200}}}'
 _CARD = """name: {name}
 origin: side-by-side runs
 licence: as the originals
@@ -83,7 +85,7 @@ def make_corpus(real: Path | None, folder: Path) -> Corpus:
         (folder / name).write_bytes(gzip.compress(b"".join(records), 6))
     (folder / "bpe").mkdir()
     train(taught, VOCAB_SIZE, 2).save(str(folder / "bpe" / "tokenizer.json"))
-    _write_ours(folder, tuple(sorted(sizes)))
+    _write_ours(folder, tuple(sorted(sizes)), is_real=real is not None)
     return Corpus(folder, number, sum(sizes.values()), tuple(sorted(sizes)))
 
 
@@ -96,7 +98,7 @@ def _real(data: Path, store: Path) -> Iterator[tuple[str, str]]:
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _write_ours(folder: Path, domains: Iterable[str]) -> None:
+def _write_ours(folder: Path, domains: Iterable[str], *, is_real: bool) -> None:
     """Cards and pipelines: `bench_line` is the line that DataTrove runs, `bench_tokens` just tokens of everything."""
     cards, conf = folder / "ours" / "cards", folder / "ours" / "conf" / "pipeline"
     cards.mkdir(parents=True)
@@ -110,7 +112,8 @@ def _write_ours(folder: Path, domains: Iterable[str]) -> None:
     bpe = _CARD.format(name="line_bpe", language="en", domain="none", format="files", path="bpe/tokenizer.json")
     (cards / "line_bpe.yaml").write_text(bpe)
     sources = ", ".join(f"source:line_{domain}" for domain in domains)
-    rules = "".join(f"  - /rules@nodes.filter.config.rules.{domain}: {_RULES[domain]}\n" for domain in domains)
+    presets = "".join(f"  - /rules@nodes.filter.config.rules.{domain}: {_RULES[domain]}\n" for domain in domains)
+    rules = "" if is_real else f", config: {{rules: {_MADE_RULES}}}"
     # shards of one file each: the corpus is small beside the default of 64 MB, and two cores want many units
     head = f"  ingest: {{stage: ingest, inputs: {{sources: [{sources}]}}, config: {{group_bytes: 1024}}}}\n"
     bpe_node = (
@@ -124,9 +127,9 @@ def _write_ours(folder: Path, domains: Iterable[str]) -> None:
         )
 
     (conf / "bench_line.yaml").write_text(
-        f"# @package _global_\ndefaults:\n{rules}  - _self_\nname: bench_line\nnodes:\n{head}"
+        f"# @package _global_\ndefaults:\n{presets if is_real else ''}  - _self_\nname: bench_line\nnodes:\n{head}"
         "  signals: {stage: signals, inputs: {documents: ingest}}\n"
-        "  filter: {stage: filter, inputs: {documents: ingest, signals: signals}}\n"
+        f"  filter: {{stage: filter, inputs: {{documents: ingest, signals: signals}}{rules}}}\n"
         "  dedup: {stage: dedup_minhash, inputs: {documents: filter}}\n"
         "  split: {stage: split, inputs: {documents: dedup, clusters: dedup}}\n"
         f"{tail('dedup')}"
