@@ -141,7 +141,7 @@ def execute(
 
     observer = ConsoleObserver(console, len(made.nodes))
     current = Run(store=store, plan=made, overrides=list(overrides), observer=observer, force=force)
-    current.execute(lambda: start_engine(config.cluster, store.root / "kernels"))
+    current.execute(lambda: start_engine(config.cluster, store.root))
     summary = summarise(current)
     print_funnel(console, {name: outcome.artifact.manifest for name, outcome in current.outcomes.items()})
     page = store.run_folder(current.run_id) / "report.html"

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import stages
 from pipelines.execution.context import LocalContext, NodeContext
+from pipelines.kernel_cache import open_kernel_folder, user_folder
 from pipelines.spec import ClusterConfig
 
 ContextClass = Callable[..., NodeContext]
 
 
 @contextlib.contextmanager
-def start_engine(cluster: ClusterConfig, kernel_folder: Path) -> Iterator[ContextClass]:
-    """Start what ``cluster`` asks for and yield the context class of its nodes. Compiled kernels are kept below
-    ``kernel_folder`` for the next run."""
-    kernel_folder = kernel_folder / code_digest()
-    kernel_folder.mkdir(parents=True, exist_ok=True)
+def start_engine(cluster: ClusterConfig, store_root: Path) -> Iterator[ContextClass]:
+    """Start what ``cluster`` asks for and yield the context class of its nodes."""
+    beside_store = store_root / "kernels"
+    kernel_folder = open_kernel_folder(user_folder() if cluster.address is None else beside_store, beside_store)
     if cluster.engine == "inline":
         # read when Numba is first imported, which only happens inside the work of a unit
         os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_folder))
@@ -46,12 +44,3 @@ def start_engine(cluster: ClusterConfig, kernel_folder: Path) -> Iterator[Contex
         from pipelines.execution.ray_context import RayContext
 
         yield RayContext
-
-
-def code_digest() -> str:
-    """Digest of all stage sources. Numba's cache sees an edit of a kernel's own file only, not of the functions and
-    constants that it takes from others, so each state of the code gets a folder of its own."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(next(iter(stages.__path__))).rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

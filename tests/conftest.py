@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipelines.engine import code_digest
 from pipelines.execution.ray_start import prepare_environment
+from pipelines.kernel_cache import code_digest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 #: Where the real data lie unless $KAITIAN_SHARED names another folder. Read before any fixture removes our variables.

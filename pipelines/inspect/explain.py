@@ -17,6 +17,7 @@ from data_specs.document import DOCUMENTS
 from data_specs.errors import SpecError
 from data_specs.manifest import Artifact
 from pipelines.inspect.lookup import run_artifacts
+from pipelines.store.row_index import find_rows, rows_at, text_key
 from pipelines.store.store import Store
 
 _EXCERPT_CHARACTERS = 300
@@ -54,7 +55,7 @@ def follow_document(store: Store, run: dict[str, Any], name: str) -> Iterator[tu
     texts: dict[bytes, str] = {}
     for node, artifact in artifacts.items():
         if artifact.kind == "documents":
-            for found in find_document(artifact, name):
+            for found in find_document(store, artifact, name):
                 doc_ids.add(found.document["doc_id"])
                 places[(found.key, found.row)] = found.document["doc_id"]
                 yield node, _describe(found.document, store, run, node)
@@ -73,19 +74,16 @@ def follow_document(store: Store, run: dict[str, Any], name: str) -> Iterator[tu
                 yield node, line
 
 
-def find_document(artifact: Artifact, name: str) -> Iterator[Found]:
-    """Rows of a documents artifact whose doc_id (hex) or URL is ``name``."""
-    wanted_id = bytes.fromhex(name) if _is_hex_id(name) else None
-    for shard in artifact.shards("documents"):
-        path = artifact.shard_path(shard)
-        column = "url" if wanted_id is None else "doc_id"
-        values = pq.read_table(path, columns=[column]).column(column)
-        wanted = pa.scalar(name if wanted_id is None else wanted_id, type=values.type)
-        rows = pc.indices_nonzero(pc.fill_null(pc.equal(values, wanted), False)).to_pylist()
-        if rows:
-            table = pq.read_table(path, columns=DOCUMENTS.names).take(rows)
-            for row, document in zip(rows, table.to_pylist(), strict=True):
-                yield Found(artifact.shard_key(shard), row, document)
+def find_document(store: Store, artifact: Artifact, name: str) -> Iterator[Found]:
+    """Rows of a documents artifact whose doc_id (hex) or URL is ``name``, by its index."""
+    is_id = _is_hex_id(name)
+    column, key = ("doc_id", bytes.fromhex(name)) if is_id else ("url", text_key(name))
+    shards = artifact.shards("documents")
+    paths = [artifact.shard_path(shard) for shard in shards]
+    for shard, row in find_rows(store, artifact, paths, column, key):
+        (document,) = rows_at(paths[shard], [row], DOCUMENTS.names)
+        if is_id or document["url"] == name:  # two URLs may share a hash
+            yield Found(artifact.shard_key(shards[shard]), row, document)
 
 
 def describe_edit(before: str, after: str) -> str:

@@ -25,6 +25,7 @@ from stages.ingest.options import IngestConfig
 class Ancestry:
     """Artifacts from the dumps on, in the order in which they were made, and the dumps themselves."""
 
+    store: Store
     artifacts: dict[str, Artifact]  # short fingerprint -> artifact
     sources: dict[str, dict[str, Any]]  # short fingerprint -> card and listing
     names: dict[str, str]  # short fingerprint -> node name, or the stage's where no run record says
@@ -98,7 +99,7 @@ def open_ancestry(store: Store, name: str) -> Ancestry:
     for short, artifact in artifacts.items():
         names.setdefault(short, artifact.manifest.stage)
     progress = [int(made.facts["num_steps"]) for made in artifacts.values() if made.kind == "checkpoints"]
-    return Ancestry(artifacts, sources, names, max(progress, default=None))
+    return Ancestry(store, artifacts, sources, names, max(progress, default=None))
 
 
 def _inputs(artifact: Artifact) -> Iterator[tuple[str, str]]:

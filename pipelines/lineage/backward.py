@@ -12,11 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from data_specs.document import DOCUMENTS
 from data_specs.errors import DataError, SpecError
@@ -25,6 +23,7 @@ from data_specs.token_store import IndexedTokens, PoolReader
 from pipelines.lineage.ancestry import Ancestry
 from pipelines.lineage.sorted_tables import last_at_most, rows_equal
 from pipelines.lineage.spelled_text import span_in_text
+from pipelines.store.row_index import rows_at
 from stages.tokenize.spelling import spelling
 
 
@@ -159,16 +158,5 @@ def index_row(artifact: Artifact, shard: str, segment: Segment) -> dict[str, Any
 
 def read_document(artifact: Artifact, key: str, row: int) -> dict[str, Any]:
     """One row of a text shard; only its row group is read."""
-    return _read_row(artifact.path / key.split("/", 1)[1], row)
-
-
-def _read_row(path: Path, row: int) -> dict[str, Any]:
-    with pq.ParquetFile(path) as handle:
-        left = row
-        for group in range(handle.num_row_groups):
-            num_rows = handle.metadata.row_group(group).num_rows
-            if left < num_rows:
-                table = handle.read_row_group(group, columns=DOCUMENTS.names).slice(left, 1)
-                return dict(table.to_pylist()[0])
-            left -= num_rows
-    raise DataError(f"{path}: it has no row {row}")
+    (document,) = rows_at(artifact.path / key.split("/", 1)[1], [row], DOCUMENTS.names)
+    return document

@@ -13,7 +13,7 @@ and the raw record, read again from the dump. Forward: the steps that saw a docu
 
   kaitian trace --step 40                        components and rows of the 40th update
   kaitian trace --step 40 --row 3 --token 17     the token and everything behind it
-  kaitian trace --doc https://example.org/page   was it seen, and when
+  kaitian trace --doc https://example.org/page   was it seen, and when; the first look-up makes an index
   kaitian trace --step 40 --of last:pretrain     from a checkpoint: RUN:NODE or the beginning of a fingerprint
 
 Steps are counted from 1, as in checkpoints and metrics; rows of a step and tokens of a row from 0."""

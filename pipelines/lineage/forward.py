@@ -14,7 +14,7 @@ from data_specs.token_store import SPLITS, PoolReader
 from pipelines.inspect.explain import Found, find_document
 from pipelines.lineage.ancestry import Ancestry
 from pipelines.lineage.backward import Segment, cut_segments
-from pipelines.lineage.sorted_tables import rows_of_document
+from pipelines.store.row_index import find_rows, rows_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,24 @@ def find_everywhere(ancestry: Ancestry, name: str) -> list[tuple[str, Found]]:
         (ancestry.names[short], found)
         for short, artifact in ancestry.artifacts.items()
         if artifact.kind == "documents"
-        for found in find_document(artifact, name)
+        for found in find_document(ancestry.store, artifact, name)
     ]
 
 
 def segments_of_document(ancestry: Ancestry, doc_id: bytes, split: str = "train") -> Iterator[tuple[str, Segment]]:
-    """(component, segment) of a document in the pools of one split. One column is scanned, 16 bytes a segment."""
+    """(component, segment) of a document in the pools of one split, by the index of their documents."""
     if split not in SPLITS:
         raise ValueError(f"split {split!r} must be one of {SPLITS}")
     pools = ancestry.only("pools")
-    for component in sorted(pools.facts["components"]):
-        for values in rows_of_document(PoolReader.segments_path(pools, component, split), doc_id):
-            yield component, Segment(**values)
+    tables = [(component, part) for component in sorted(pools.facts["components"]) for part in SPLITS]
+    paths = [PoolReader.segments_path(pools, *table) for table in tables]
+    rows: dict[int, list[int]] = {}
+    for table, row in find_rows(ancestry.store, pools, paths, "doc_id", doc_id):
+        rows.setdefault(table, []).append(row)
+    for table, numbers in rows.items():
+        if tables[table][1] == split:
+            for values in rows_at(paths[table], numbers):
+                yield tables[table][0], Segment(**values)
 
 
 def visits(ancestry: Ancestry, doc_id: bytes, num_steps: int) -> list[Visit]:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import bisect
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -42,17 +40,6 @@ def last_at_most(path: Path, column: str, value: int) -> dict[str, Any] | None:
         table = handle.read_row_group(group)
         num = int(pc.sum(pc.less_equal(table.column(column), value)).as_py())
         return dict(table.slice(num - 1, 1).to_pylist()[0])
-
-
-def rows_of_document(path: Path, doc_id: bytes) -> Iterator[dict[str, Any]]:
-    """Rows of one document in a table of any order: its ``doc_id`` column is scanned, 16 bytes a row, and only the row
-    groups that hold it are read whole."""
-    wanted = pa.scalar(doc_id, pa.binary(16))
-    with pq.ParquetFile(path) as handle:
-        for group in range(handle.num_row_groups):
-            if pc.any(pc.equal(handle.read_row_group(group, columns=["doc_id"]).column(0), wanted)).as_py():
-                table = handle.read_row_group(group)
-                yield from table.filter(pc.equal(table.column("doc_id"), wanted)).to_pylist()
 
 
 def _ends(handle: pq.ParquetFile, column: str, group: int) -> tuple[int, int]:

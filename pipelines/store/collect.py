@@ -47,6 +47,12 @@ def find_garbage(store: Store, *, keep_runs: int | None = None) -> list[Garbage]
         for path in sorted((store.root / "artifacts").glob("*/*.replaced"))
         if not _is_long(path.parent.name)
     ]
+    living = {digest[:SHORT] for digest in alive}
+    found += [
+        Garbage(path, folder_bytes(path), "an index over an artifact that is gone or goes")
+        for path in sorted((store.root / "lookup").glob("*"))
+        if path.name.split("-")[0] not in living
+    ]
     wanted = {digest[:SHORT] for record in runs if record["id"] not in stale for digest in record["planned"].values()}
     found += [
         Garbage(path, folder_bytes(path), "unfinished work that no run asks for any more")

@@ -5,6 +5,7 @@ building/<stage>/<fingerprint>/    unfinished work of a node; what it holds is r
 sources/<fingerprint>.json         card and listing of every raw dump that was read
 runs/<id>/                         run.json, report.html and metrics of one command
 pins/<name>.json                   names for artifacts that must not change or go away
+lookup/<fingerprint>-<digest>/     indexes over an artifact's rows (row_index.py), made when first asked for
 locks/                             one lock per node, one for the whole store
 """
 

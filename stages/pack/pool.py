@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_specs.errors import StageError
-from data_specs.ledger import DROPPED, IN, KEPT
+from data_specs.ledger import DROPPED, EXPANDED, IN, KEPT
 from data_specs.loss_spans import Spans, concatenate, counted_of_spans, from_arrow
 from data_specs.manifest import Artifact
 from data_specs.permutation import derive_key, keyed_hashes, mix64
@@ -48,6 +48,8 @@ class PoolPayload:
     """One pool: a component's training or validation documents."""
 
     name: str  # component-split
+    component: str
+    domain: str
     num_tokens: int
     num_masked: int  # tokens that are no target
     parts: tuple[tuple[ShardPayload, Path], ...]  # token shard, its selected documents
@@ -129,6 +131,8 @@ def make_pool(context_length: int, seed: int, facts: Mapping[str, Any]) -> Work:
                     handle.write(np.packbits(counted, axis=1).data)
         keys = {shard.number: shard.key for shard, _ in payload.parts}
         _write_segments(documents_N, keys, context_length, total_rows, payload.name, out)
+        for outcome in (EXPANDED, KEPT):  # a row holds documents of several sources: its account is the component's
+            out.ledger.add("row", payload.component, payload.domain, outcome, total_rows)
         return total_rows
 
     return work

@@ -44,7 +44,7 @@ class PackConfig:
 class Pack(Stage[PackConfig]):
     """See the module's text."""
 
-    version = 1
+    version = 2
     config_type = PackConfig
     inputs: ClassVar[Mapping[str, Port]] = {
         "tokens": Port("tokens", many=True),
@@ -87,7 +87,14 @@ class Pack(Stage[PackConfig]):
                     for shard, result in zip(shards, selected, strict=True)
                     if name in result.value
                 )
-                payload = PoolPayload(name=f"{name}-{split}", num_tokens=tokens, num_masked=masked, parts=parts)
+                payload = PoolPayload(
+                    name=f"{name}-{split}",
+                    component=name,
+                    domain=found[name],
+                    num_tokens=tokens,
+                    num_masked=masked,
+                    parts=parts,
+                )
                 units.append(Unit(key=payload.name, payload=payload, size_bytes=4 * tokens))
         pools = ctx.run_units("pool", units, partial(make_pool, self.config.context_length, self.config.seed, shared))
         rows = {result.key: int(result.value) for result in pools}

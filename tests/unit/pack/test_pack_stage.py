@@ -15,7 +15,7 @@ import pytest
 
 from data_specs.errors import DataError, SpecError
 from data_specs.fingerprint import fingerprint
-from data_specs.ledger import DROPPED, IN, KEPT
+from data_specs.ledger import DROPPED, EXPANDED, IN, KEPT
 from data_specs.loss_spans import SPANS_TYPE
 from data_specs.manifest import Artifact
 from data_specs.permutation import derive_key, keyed_hashes
@@ -121,6 +121,8 @@ def test_selectors_split_a_domain_by_source_and_the_books_keep_the_rest(packed: 
     facts = pools.facts["components"].values()
     assert ledger.total("token", KEPT) == sum(f["num_tokens"] + f["num_validation_tokens"] for f in facts)
     assert ledger.total("token", IN) == packed.tokens.manifest.ledger.total("token", KEPT)
+    rows = {name: f["num_rows"] + f["num_validation_rows"] for name, f in pools.facts["components"].items()}
+    assert ledger.by_source("row", KEPT) == ledger.by_source("row", EXPANDED) == rows
 
 
 def test_a_component_keeps_its_rows_whatever_stands_beside_it(packed: Packed) -> None:
