@@ -12,16 +12,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from data_specs.document import DOCUMENTS
 from data_specs.errors import DataError, SpecError
+from data_specs.fingerprint import SHORT
 from data_specs.manifest import Artifact
 from data_specs.token_store import IndexedTokens, PoolReader
+from data_specs.view import resolve_view
 from pipelines.lineage.ancestry import Ancestry
 from pipelines.lineage.sorted_tables import last_at_most, rows_equal
 from stages.tokenize.byte_bpe import byte_alphabet
@@ -122,7 +122,7 @@ def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
         ids = np.asarray(tokens[index["offset"] : offset + 1]).tolist()
         lengths = [len(pieces[number]) for number in ids]
         span, token = (sum(lengths[:-1]), sum(lengths)), pieces[token_id]
-    document = read_document(ancestry.by_key(index["base"]), index["base"], index["row"])
+    document = read_document(ancestry, artifact, index["base"], index["row"])
     if document["doc_id"] != segment.doc_id:
         raise DataError(
             f"document {segment.doc_id.hex()}: row {index['row']} of {index['base']} is {document['doc_id'].hex()}"
@@ -140,21 +140,15 @@ def index_row(artifact: Artifact, shard: str, segment: Segment) -> dict[str, Any
     return entry
 
 
-def read_document(artifact: Artifact, key: str, row: int) -> dict[str, Any]:
-    """One row of a text shard; only its row group is read."""
-    return _read_row(artifact.path / key.split("/", 1)[1], row)
-
-
-def _read_row(path: Path, row: int) -> dict[str, Any]:
-    with pq.ParquetFile(path) as handle:
-        left = row
-        for group in range(handle.num_row_groups):
-            num_rows = handle.metadata.row_group(group).num_rows
-            if left < num_rows:
-                table = handle.read_row_group(group, columns=DOCUMENTS.names).slice(left, 1)
-                return dict(table.to_pylist()[0])
-            left -= num_rows
-    raise DataError(f"{path}: it has no row {row}")
+def read_document(ancestry: Ancestry, tokens: Artifact, key: str, row: int) -> dict[str, Any]:
+    """A row of a text shard, its text as ``tokens`` was made of it; only its row group is read."""
+    digests = [str(digest).split("@", 1)[0] for digest in tokens.manifest.payload["inputs"]["documents"]]
+    view = resolve_view([ancestry.by_key(digest[:SHORT]) for digest in digests], lambda d: ancestry.by_key(d[:SHORT]))
+    for shard in view.shards():
+        if shard.key == key:
+            for start, table in shard.groups_with(DOCUMENTS.names, [row]):
+                return dict(table.slice(row - start, 1).to_pylist()[0])
+    raise DataError(f"{tokens.path}: its view has no row {row} of shard {key}")
 
 
 def _spelling(ancestry: Ancestry) -> Mapping[int, bytes] | None:
