@@ -17,6 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 #: What ends a line anywhere in the line; ``clean`` would make line feeds of them.
 _LINE_ENDS = re.compile(r"\r\n|[\r\v\f\x85\u2028\u2029]")
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
@@ -60,6 +63,12 @@ def split_pair(text: str, metadata: str | None) -> tuple[Side, ...] | None:
         sides.append(Side(entry["language"], "\n\n".join(blocks[at : at + entry["blocks"]])))
         at += entry["blocks"]
     return tuple(sides)
+
+
+def is_pair(metadata: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Which metadata (JSON objects) are those of pairs. A field that merely names the word counts too: who asks wants
+    to leave the blocks of a text alone, and errs on that side."""
+    return pc.fill_null(pc.match_substring(metadata, '"pair"'), False)
 
 
 def _blocks(text: str) -> list[str]:

@@ -17,6 +17,7 @@ CATALOG: dict[str, str] = {
     "classify": "stages.classify.classify_stage:Classify",
     "filter": "stages.filter.stage:Filter",
     "dedup_exact": "stages.dedup.exact_stage:DedupExact",
+    "dedup_paragraphs": "stages.dedup.paragraph_stage:DedupParagraphs",
     "dedup_minhash": "stages.dedup.minhash_stage:DedupMinHash",
     "decontaminate": "stages.decontaminate.stage:Decontaminate",
     "split": "stages.split.stage:Split",

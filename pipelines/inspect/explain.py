@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markup import escape
 
+from data_specs import cuts
 from data_specs.document import DOCUMENTS
 from data_specs.errors import SpecError
 from data_specs.manifest import Artifact
@@ -51,23 +52,22 @@ def follow_document(store: Store, run: dict[str, Any], name: str) -> Iterator[tu
     """(node, sentence) of every step that touched the document, in line order."""
     artifacts = run_artifacts(store, run)
     doc_ids: set[bytes] = set()
-    places: dict[tuple[str, int], bytes] = {}
+    places: dict[tuple[str, int], dict[str, Any]] = {}
     texts: dict[bytes, str] = {}
     for node, artifact in artifacts.items():
         if artifact.kind == "documents":
             for found in find_document(store, artifact, name):
                 doc_ids.add(found.document["doc_id"])
-                places[(found.key, found.row)] = found.document["doc_id"]
+                places[(found.key, found.row)] = found.document
                 yield node, _describe(found.document, store, run, node)
                 before = texts.get(found.document["doc_id"])
                 if before is not None:
                     yield node, describe_edit(before, found.document["text"])
                 texts[found.document["doc_id"]] = found.document["text"]
         elif artifact.kind in ("decisions", "signals", "split"):
-            for (key, row), doc_id in places.items():
-                line = sidecar_line(artifact, key, row)
-                if line is not None:
-                    label = f"{doc_id.hex()[:8]} " if len(doc_ids) > 1 else ""
+            for (key, row), document in places.items():
+                label = f"{document['doc_id'].hex()[:8]} " if len(doc_ids) > 1 else ""
+                for line in sidecar_lines(artifact, key, row, document["text"]):
                     yield node, label + line
         elif doc_ids and artifact.kind in ("tokens", "pools"):
             for line in _table_lines(artifact, doc_ids):
@@ -118,23 +118,38 @@ def _describe(document: dict[str, Any], store: Store, run: dict[str, Any], node:
     )
 
 
-def sidecar_line(artifact: Artifact, key: str, row: int) -> str | None:
-    """One sentence about a row of a sidecar; None when the artifact is about other shards."""
-    port = artifact.kind
+def sidecar_lines(artifact: Artifact, key: str, row: int, text: str) -> Iterator[str]:
+    """What a sidecar says about a row, then every span that it cuts from the base ``text``; nothing when the artifact
+    is about other shards."""
+    values = _sidecar_row(artifact, artifact.kind, key, row)
+    if values is None:
+        return
+    if artifact.kind == "decisions":
+        yield _decision(values)
+    elif artifact.kind == "split":
+        if values["is_validation"] is None:
+            yield "not in the view any more"
+        else:
+            yield "validation" if values["is_validation"] else "train"
+    else:
+        shown = {name: value for name, value in values.items() if value is not None}
+        yield "; ".join(
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items()
+        )
+    spans = _sidecar_row(artifact, cuts.PORT, key, row) or {}
+    data = text.encode()
+    for start, end, detail in zip(*(spans.get(name) or () for name in ("start", "end", "detail")), strict=True):
+        first = len(data[:start].decode())
+        span = data[start:end].decode()
+        shown_part = " ".join(span[:_EXCERPT_CHARACTERS].split())
+        yield f"CUT characters {first:,}-{first + len(span):,}: {shown_part!r}; {detail}"
+
+
+def _sidecar_row(artifact: Artifact, port: str, key: str, row: int) -> dict[str, Any] | None:
     shard = next((s for s in artifact.shards(port) if s.of == key), None)
     if shard is None:
         return None
-    values = pq.read_table(artifact.shard_path(shard)).slice(row, 1).to_pylist()[0]
-    if artifact.kind == "decisions":
-        return _decision(values)
-    if artifact.kind == "split":
-        if values["is_validation"] is None:
-            return "not in the view any more"
-        return "validation" if values["is_validation"] else "train"
-    shown = {name: value for name, value in values.items() if value is not None}
-    return "; ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items()
-    )
+    return dict(pq.read_table(artifact.shard_path(shard)).slice(row, 1).to_pylist()[0])
 
 
 def _decision(values: dict[str, Any]) -> str:

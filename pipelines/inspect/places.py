@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
-
 from data_specs.view import ViewShard
 
 _COLUMNS = ["doc_id", "source", "domain", "url", "title", "text"]
@@ -42,22 +40,16 @@ def read_documents(
         wanted.setdefault(place.shard, []).append(place.row)
     found = {}
     for position, rows in wanted.items():
-        with pq.ParquetFile(shards[position].path) as handle:
-            start = 0
-            for group in range(handle.num_row_groups):
-                end = start + handle.metadata.row_group(group).num_rows
-                here = [row for row in rows if start <= row < end]
-                if here:
-                    table = handle.read_row_group(group, columns=_COLUMNS).take([row - start for row in here])
-                    for row, values in zip(here, table.to_pylist(), strict=True):
-                        found[Place(position, row)] = ReadDocument(
-                            doc_id=values["doc_id"].hex(),
-                            source=values["source"],
-                            domain=values["domain"],
-                            url=values["url"] or "",
-                            title=values["title"] or "",
-                            text=values["text"][:max_characters],
-                            num_characters=len(values["text"]),
-                        )
-                start = end
+        for start, table in shards[position].groups_with(_COLUMNS, rows):
+            here = [row for row in rows if start <= row < start + table.num_rows]
+            for row, values in zip(here, table.take([row - start for row in here]).to_pylist(), strict=True):
+                found[Place(position, row)] = ReadDocument(
+                    doc_id=values["doc_id"].hex(),
+                    source=values["source"],
+                    domain=values["domain"],
+                    url=values["url"] or "",
+                    title=values["title"] or "",
+                    text=values["text"][:max_characters],
+                    num_characters=len(values["text"]),
+                )
     return found

@@ -18,12 +18,13 @@ import numpy as np
 
 from data_specs.document import DOCUMENTS
 from data_specs.errors import DataError, SpecError
+from data_specs.fingerprint import SHORT
 from data_specs.manifest import Artifact
 from data_specs.token_store import IndexedTokens, PoolReader
+from data_specs.view import resolve_view
 from pipelines.lineage.ancestry import Ancestry
 from pipelines.lineage.sorted_tables import last_at_most, rows_equal
 from pipelines.lineage.spelled_text import span_in_text
-from pipelines.store.row_index import rows_at
 from stages.tokenize.spelling import spelling
 
 
@@ -134,7 +135,7 @@ def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
             f"step {row.step} row {row.place} token {place}: id {token_id} of {index['url']}, token {inside} of "
             f"{index['length']}; it was imported as tokens (source {index['source']}), so no text stands behind it"
         )
-    document = read_document(ancestry.by_key(index["base"]), index["base"], index["row"])
+    document = read_document(ancestry, artifact, index["base"], index["row"])
     if document["doc_id"] != segment.doc_id:
         raise DataError(
             f"document {segment.doc_id.hex()}: row {index['row']} of {index['base']} is {document['doc_id'].hex()}"
@@ -156,7 +157,12 @@ def index_row(artifact: Artifact, shard: str, segment: Segment) -> dict[str, Any
     return entry
 
 
-def read_document(artifact: Artifact, key: str, row: int) -> dict[str, Any]:
-    """One row of a text shard; only its row group is read."""
-    (document,) = rows_at(artifact.path / key.split("/", 1)[1], [row], DOCUMENTS.names)
-    return document
+def read_document(ancestry: Ancestry, tokens: Artifact, key: str, row: int) -> dict[str, Any]:
+    """A row of a text shard, its text as ``tokens`` was made of it; only its row group is read."""
+    digests = [str(digest).split("@", 1)[0] for digest in tokens.manifest.payload["inputs"]["documents"]]
+    view = resolve_view([ancestry.by_key(digest[:SHORT]) for digest in digests], lambda d: ancestry.by_key(d[:SHORT]))
+    for shard in view.shards():
+        if shard.key == key:
+            for start, table in shard.groups_with(DOCUMENTS.names, [row]):
+                return dict(table.slice(row - start, 1).to_pylist()[0])
+    raise DataError(f"{tokens.path}: its view has no row {row} of shard {key}")

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from data_specs.token_store import SPLITS
-from pipelines.inspect.explain import describe_edit, sidecar_line
+from pipelines.inspect.explain import describe_edit, sidecar_lines
 from pipelines.lineage.ancestry import Ancestry
 from pipelines.lineage.backward import BatchRow, TokenOrigin, batch_row, rows_of_step, token_origin
 from pipelines.lineage.forward import find_everywhere, first_document, horizon, segments_of_document, visits
@@ -103,8 +103,7 @@ def history(ancestry: Ancestry, doc_id: bytes) -> Iterator[tuple[str, str]]:
                     places.add((key, place.row))
         elif artifact.kind in ("signals", "decisions", "split"):
             for key, row in sorted(places):
-                line = sidecar_line(artifact, key, row)
-                if line is not None:
+                for line in sidecar_lines(artifact, key, row, before or ""):
                     yield node, line
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,7 +73,10 @@ def sample_dropped(
     """Up to ``num_samples`` documents of every reason that a decisions artifact dropped, by reason."""
     if artifact.kind != "decisions":
         raise DataError(f"{artifact.path}: a {artifact.kind} artifact drops no documents")
-    shards = [s for s in resolve_view([artifact], open_artifact).shards() if s.rows][:_MAX_SHARDS]
+    view = resolve_view([artifact], open_artifact)
+    # texts as they were before: what is too short once its spans are cut should be seen with them
+    before = View(view.bases, tuple(one for one in view.decisions if one.fingerprint != artifact.fingerprint))
+    shards = [s for s in before.shards() if s.rows][:_MAX_SHARDS]
     picks: dict[str, list[_Pick]] = {}
     for position, shard in enumerate(shards):
         reasons = _read_decisions(artifact, shard, ["reason"]).column("reason")
@@ -107,21 +109,16 @@ def _candidates(shard: ViewShard, position: int, rows: np.ndarray) -> Iterable[_
 
 def _fetch(shards: list[ViewShard], picks: list[_Pick]) -> list[dict[str, Any]]:
     """Rows of the picks, in their order; of each file only the row groups that hold one are read."""
-    wanted: dict[Path, set[int]] = {}
+    wanted: dict[int, set[int]] = {}
     for pick in picks:
-        wanted.setdefault(shards[pick.shard].path, set()).add(pick.row)
-    found: dict[tuple[Path, int], dict[str, Any]] = {}
-    for path, rows in wanted.items():
-        with pq.ParquetFile(path) as handle:
-            start = 0
-            for group in range(handle.num_row_groups):
-                end = start + handle.metadata.row_group(group).num_rows
-                inside = sorted(row for row in rows if start <= row < end)
-                if inside:
-                    table = handle.read_row_group(group, columns=list(_COLUMNS)).take([row - start for row in inside])
-                    found |= {(path, row): body for row, body in zip(inside, table.to_pylist(), strict=True)}
-                start = end
-    return [found[shards[pick.shard].path, pick.row] for pick in picks]
+        wanted.setdefault(pick.shard, set()).add(pick.row)
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for position, rows in wanted.items():
+        for start, table in shards[position].groups_with(_COLUMNS, rows):
+            inside = sorted(row for row in rows if start <= row < start + table.num_rows)
+            bodies = table.take([row - start for row in inside]).to_pylist()
+            found |= {(position, row): body for row, body in zip(inside, bodies, strict=True)}
+    return [found[pick.shard, pick.row] for pick in picks]
 
 
 def _describe(row: dict[str, Any], decision: dict[str, Any]) -> SampleDocument:

@@ -172,18 +172,12 @@ def write_sets(chain: Chain, payload: ShardPayload, out: UnitOutput) -> None:
     rows = numbers - chain.view.starts[payload.index]
     signer = Signer(chain.config.shingles, chain.config.num_permutations, chain.config.seed)
     writer = SetWriter(out.scratch(f"sets/{payload.index:05d}.bin"))
-    start = 0
-    with pq.ParquetFile(payload.shard.path) as handle:
-        for group in range(handle.num_row_groups):
-            size = handle.metadata.row_group(group).num_rows
-            first, last = np.searchsorted(rows, [start, start + size])
-            if first < last:  # a row group without candidates is not read
-                table = handle.read_row_group(group, columns=["domain", "text"])
-                is_code = _is_code(chain, table)
-                data, offsets = text_buffers(table.column("text"))
-                for row in rows[first:last].tolist():
-                    writer.write(row, signer.shingle_set(data, offsets, row - start, bool(is_code[row - start])))
-            start += size
+    for start, table in payload.shard.groups_with(["domain", "text"], rows):  # groups without candidates are not read
+        first, last = np.searchsorted(rows, [start, start + table.num_rows])
+        is_code = _is_code(chain, table)
+        data, offsets = text_buffers(table.column("text"))
+        for row in rows[first:last].tolist():
+            writer.write(row, signer.shingle_set(data, offsets, row - start, bool(is_code[row - start])))
     writer.close()
 
 

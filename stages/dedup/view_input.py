@@ -57,7 +57,12 @@ class ViewInput:
 
     def num_partitions(self, rows_per_partition: int) -> int:
         """Into how many partitions an exchange of all rows is cut; depends on the input alone."""
-        return min(_MAX_PARTITIONS, max(1, -(-self.num_rows // rows_per_partition)))
+        return self.num_ranges(self.num_rows, rows_per_partition)
+
+    @staticmethod
+    def num_ranges(amount: int, per_partition: int) -> int:
+        """The same for any ``amount`` of which a partition takes ``per_partition``."""
+        return min(_MAX_PARTITIONS, max(1, -(-amount // per_partition)))
 
     def file_names(self, folder: str, suffix: str) -> list[str]:
         """Scratch file of every base shard, named by its place."""

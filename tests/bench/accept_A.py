@@ -195,7 +195,7 @@ def caching(at: Setting) -> None:
     seen = reason if reason in planned else planned[-200:]
     table.check("one threshold changed: reason", reason, seen, reason in planned)
     ran = nodes_run(at.store)
-    expected = ["filter", "exact", "dedup", "split"]
+    expected = ["filter", "exact", "dedup", "paragraphs", "split"]
     table.check("one threshold changed: what runs", "filter and its dependants", ", ".join(ran), ran == expected)
     run(["run", *at.words("targets=[split]")])
     ran = nodes_run(at.store)

@@ -49,6 +49,7 @@ LINE = (
     Node("filter", {"documents": ("clean",), "signals": ("signals",)}, {"rules": _RULES}),
     Node("dedup_exact", {"documents": ("filter",)}),
     Node("dedup_minhash", {"documents": ("dedup_exact",)}),
+    Node("dedup_paragraphs", {"documents": ("ingest",)}, {"max_documents": 1, "unit": "paragraph"}),
     Node("decontaminate", {"documents": ("ingest",), "evaluation": _VIEW}),
     Node("split", {"documents": _VIEW, "clusters": _VIEW}, {"validation_ratio": 0.25}),
     Node("tokenizer", {"documents": _VIEW, "split": ("split",)}, {"vocab_size": 512}),

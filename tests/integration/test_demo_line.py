@@ -31,7 +31,7 @@ class Line:
         store = Store.create(self.store)
         self.artifacts = run_artifacts(store, find_run(store, "last"))
         self.fate: dict[str, str] = {}
-        for node in ("filter", "exact", "dedup"):
+        for node in ("filter", "exact", "dedup", "paragraphs"):
             self._note_fates(store, node)
 
     def kaitian(self, verb: str, *words: str) -> int:
@@ -113,10 +113,10 @@ def test_pages_that_are_only_similar_stay(line: Line) -> None:
 
 def test_planning_again_reuses_everything_and_a_changed_limit_is_named(line: Line, capsys: Any) -> None:
     assert line.kaitian("plan", "targets=[mix,routing]") == 0
-    assert "0 of 12 nodes to run" in capsys.readouterr().out
+    assert "0 of 13 nodes to run" in capsys.readouterr().out
     assert line.kaitian("plan", "targets=[split]", "nodes.filter.config.rules.zh.min_characters.limit=200") == 0
     out = capsys.readouterr().out
-    assert "4 of 7 nodes to run" in out
+    assert "5 of 8 nodes to run" in out
     assert "filter.config.rules.zh.min_characters.limit 150 -> 200" in out
 
 
@@ -134,7 +134,7 @@ def test_explain_follows_a_kept_page_to_its_rows(line: Line, capsys: Any) -> Non
     page = next(p for p in line.truth["pages"] if line.fate.get(p["url"]) == "kept")
     assert main(["explain", page["url"], "--store", str(line.store)]) == 0
     out = capsys.readouterr().out
-    for node in ("ingest", "clean", "signals", "filter", "exact", "dedup", "split", "tokenize", "pack"):
+    for node in ("ingest", "clean", "signals", "filter", "exact", "dedup", "paragraphs", "split", "tokenize", "pack"):
         assert f"\n{node} " in f"\n{out}", node
 
 

@@ -23,6 +23,7 @@ from pipelines.lineage.ancestry import Ancestry, open_ancestry
 from pipelines.lineage.backward import batch_row, rows_of_step, token_origin
 from pipelines.lineage.forward import find_everywhere, horizon, segments_of_document, visits
 from pipelines.lineage.raw_record import read_raw_record
+from pipelines.lineage.trace import history
 from pipelines.planner import make_plan
 from pipelines.spec import RunConfig
 from pipelines.store.store import Store
@@ -43,6 +44,8 @@ MODEL = {
     "experts_per_domain": 2, "context_length": 48,
 }  # fmt: skip
 NUM_TRAINED = 3
+#: First line of thirty documents: what stands behind it has other places in the text that is tokenized.
+MENU = "Home and all the news – 中文"
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def write_dump(root: Path) -> dict[str, bytes]:
     (root / "crawl" / "one.warc.gz").write_bytes(gzip.compress(b"".join(whole)))  # nothing to seek to
     lines = []
     for number in range(100, 130):
-        text = f"{mark(number)} {english(f'e{number}', 5)}\u200b \x07 end"  # the zero-width space and the bell go
+        # the menu is cut, the zero-width space and the bell go
+        text = f"{MENU}\n{mark(number)} {english(f'e{number}', 5)}\u200b \x07 end"
         values = {"key": str(number), "link": f"https://b.example/{number}", "text": text}
         lines.append(json.dumps(values, ensure_ascii=False).encode())
         raw[mark(number)] = lines[-1]
@@ -113,12 +117,17 @@ def write_dump(root: Path) -> dict[str, bytes]:
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     root = tmp_path_factory.mktemp("lineage")
     raw = write_dump(root)
-    view = {"documents": "exact", "split": "split"}
+    view = {"documents": "paragraphs", "split": "split"}
     nodes: dict[str, Any] = {
         "ingest": {"stage": "ingest", "inputs": {"sources": [f"source:{name}" for name in CARDS]}},
         "clean": {"stage": "clean", "inputs": {"documents": "ingest"}},
         "exact": {"stage": "dedup_exact", "inputs": {"documents": "clean"}},
-        "split": {"stage": "split", "inputs": {"documents": "exact"}, "config": {"validation_ratio": 0.1}},
+        "paragraphs": {
+            "stage": "dedup_paragraphs",
+            "inputs": {"documents": "exact"},
+            "config": {"min_tokens": 5, "keep": "none", "min_left_characters": 1},
+        },
+        "split": {"stage": "split", "inputs": {"documents": "paragraphs"}, "config": {"validation_ratio": 0.1}},
         "tokenizer": {"stage": "tokenizer", "inputs": view, "config": {"vocab_size": 600}},
         "tokenize": {"stage": "tokenize", "inputs": {**view, "tokenizer": "tokenizer"}},
         "pack": {"stage": "pack", "inputs": {"tokens": "tokenize"}, "config": {"context_length": 48}},
@@ -187,6 +196,25 @@ def test_ten_tokens_lead_to_their_raw_bytes_and_back(line: Line) -> None:
         formats.add(source["card"]["format"])
         checked += 1
     assert formats == {"warc", "jsonl", "files"}
+
+
+def test_a_cut_line_is_in_no_token_and_is_explained(line: Line) -> None:
+    """Of a page whose first line was cut, the first token stands behind that line in the base text."""
+    ancestry = line.ancestry
+    cut = next(c for c in ancestry.kinds("decisions") if c.manifest.stage == "dedup_paragraphs")
+    assert cut.facts["edits"] == {
+        "pages": {"documents": 30, "dropped": 0, "paragraphs": 30, "characters": 30 * (len(MENU) + 1)}
+    }
+    found = find_everywhere(ancestry, "https://b.example/105")[-1][1]
+    lines = [sentence for node, sentence in history(ancestry, found.document["doc_id"]) if node == "paragraphs"]
+    assert lines == ["kept", f"CUT characters 0-{len(MENU) + 1}: {MENU!r}; in 30 documents, kept in none"]
+    (visit, *_) = visits(ancestry, found.document["doc_id"], horizon(ancestry, None))
+    row = batch_row(ancestry, visit.step, visit.place)
+    origin = token_origin(ancestry, row, visit.segment.start)
+    assert origin.document["text"].startswith(mark(105))
+    assert found.document["text"] == f"{MENU}\n{origin.document['text']}"
+    first, last = origin.text_bytes or (0, 0)
+    assert origin.document["text"].encode()[first:last] == origin.token
 
 
 def test_every_document_is_found_in_the_dump_by_its_locator(line: Line) -> None:

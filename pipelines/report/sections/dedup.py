@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from data_specs.manifest import Artifact
 from pipelines.report.charts import bars, heat, plain_bar
-from pipelines.report.html import Child, Html, count, el, number, section, table
+from pipelines.report.html import Child, Html, chip, count, el, fold, join, number, section, table
 from pipelines.report.summary import RunSummary
 
+#: Most frequent paragraphs that the page shows; the port holds all that were asked for.
+_MOST_PARAGRAPHS = 20
 _FACTS = {
+    "num_paragraphs": "paragraphs long enough to be compared",
+    "num_distinct_paragraphs": "different ones",
+    "max_documents": "documents that may hold one",
+    "num_repeated_paragraphs": "different ones in more documents",
+    "num_cut_paragraphs": "copies cut",
     "num_groups": "groups of equal texts",
     "num_removed": "documents removed",
     "num_clusters": "clusters",
@@ -34,8 +46,10 @@ def dedup(run: RunSummary) -> Html | None:
                 el("div", table(("", ""), rows)),
                 _sizes(facts.get("cluster_sizes") or {}),
                 _matrix(facts.get("removals") or {}),
+                _edits(facts.get("edits") or {}),
                 class_="pair",
             ),
+            _boilerplate(node.artifact),
         ]
     return section("dedup", "Duplicates", parts) if parts else None
 
@@ -65,3 +79,35 @@ def _matrix(removals: Mapping[str, Mapping[str, Any]]) -> Html | None:
         el("figcaption", "Removed, by source and source of the keeper"),
         table(("removed from", *keepers), body),
     )
+
+
+def _edits(edits: Mapping[str, Mapping[str, int]]) -> Html | None:
+    """What paragraph deduplication cut, by source."""
+    if not edits:
+        return None
+    names = ("documents", "paragraphs", "characters", "dropped")
+    body: list[Sequence[Child]] = [
+        (source, *(count(counts[name]) for name in names)) for source, counts in edits.items()
+    ]
+    head = ("source", "documents edited", "paragraphs cut", "characters cut", "documents with too little left")
+    return el("figure", el("figcaption", "Cut, by source"), table(head, body))
+
+
+def _boilerplate(artifact: Artifact) -> Html | None:
+    """The most frequent paragraphs with their documents by source."""
+    rows = [row for shard in artifact.shards("boilerplate") for row in _first_rows(artifact.shard_path(shard))]
+    if not rows:
+        return None
+    body: list[Sequence[Child]] = [
+        (
+            join(row["text"], " ", chip("cut", "bad") if row["is_cut"] else None),
+            ", ".join(f"{source} {n:,}" for source, n in json.loads(row["sources"]).items()),
+            f"{row['documents']:,}",
+        )
+        for row in rows
+    ]
+    return fold("Most frequent paragraphs", table(("paragraph", "documents by source", "documents"), body, left=2))
+
+
+def _first_rows(path: Path) -> list[dict[str, Any]]:
+    return list(pq.read_table(path).slice(0, _MOST_PARAGRAPHS).to_pylist())
