@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -76,36 +77,42 @@ def generate(num_bytes: int) -> Iterator[Text]:
         number += 1
 
 
-def bench_kernel(name: str, texts: list[str], is_code: bool, results: Results, repeat: int) -> None:
-    """Text to signature on one core, beside datasketch on a part of the same texts."""
+class KernelSpeed(NamedTuple):
+    """What :func:`bench_kernel` saw of one kind of text."""
+
+    speed: float  # MB/s, text to signature
+    permuting: float  # times faster than ``update_batch`` on given hashes
+    from_text: float  # times faster than cut, hash and ``update_batch``
+    num_compared: int  # documents whose signatures were compared with datasketch's, value for value
+
+
+def bench_kernel(name: str, texts: list[str], is_code: bool, results: Results, repeat: int) -> KernelSpeed:
+    """Text to signature on one core, beside datasketch on a part of the same texts; raises where a value differs."""
     data, offsets = text_buffers(pa.array(texts))
     everything, code = np.ones(len(texts), dtype=bool), np.full(len(texts), is_code)
     signer = Signer(ShingleLengths(), NUM_PERMUTATIONS, 1)
     signer.sign(data, offsets[:2], everything[:1], code[:1])  # compile
-    seconds = median_seconds(lambda: signer.sign(data, offsets, everything, code), repeat)
-    results.add(f"sign.{name}", len(data) / 1e6 / seconds, "MB/s/core", len(texts))
+    speed = len(data) / 1e6 / median_seconds(lambda: signer.sign(data, offsets, everything, code), repeat)
+    results.add(f"sign.{name}", speed, "MB/s/core", len(texts))
 
     few = max(1, int(np.searchsorted(offsets, _PEER_BYTES)) - 1)
     ours, _ = signer.sign(data, offsets[: few + 1], everything[:few], code[:few])
     part_seconds = median_seconds(lambda: signer.sign(data, offsets[: few + 1], everything[:few], code[:few]), repeat)
     hashes = [(signer.shingle_set(data, offsets, row, is_code) >> np.uint64(32)).tolist() for row in range(few)]
-    bench_permuting(name, signer, hashes, results, repeat)
+    permuting = bench_permuting(name, hashes, results, repeat)
     peer = by_datasketch(hashes)
     np.testing.assert_array_equal(ours, peer())
     results.add(
         f"datasketch.hashes_given.{name}", median_seconds(peer, repeat) / part_seconds, "x our text-to-signature", few
     )
     part = texts[:few]
-    results.add(
-        f"datasketch.from_text.{name}",
-        median_seconds(lambda: from_text(part, is_code), 1) / part_seconds,
-        "x our text-to-signature",
-        few,
-    )
+    slow = median_seconds(lambda: from_text(part, is_code), 1)
+    results.add(f"datasketch.from_text.{name}", slow / part_seconds, "x our text-to-signature", few)
+    return KernelSpeed(speed, permuting, slow / part_seconds, few)
 
 
-def bench_permuting(name: str, signer: Signer, hashes: list[list[int]], results: Results, repeat: int) -> None:
-    """Hashes to signature alone, the part that datasketch's ``update_batch`` does."""
+def bench_permuting(name: str, hashes: list[list[int]], results: Results, repeat: int) -> float:
+    """Hashes to signature alone, the part that datasketch's ``update_batch`` does; how many times faster."""
     from stages.dedup import kernel
 
     multipliers, increments = permutations(NUM_PERMUTATIONS, 1)
@@ -121,6 +128,7 @@ def bench_permuting(name: str, signer: Signer, hashes: list[list[int]], results:
     peer = median_seconds(by_datasketch(hashes), repeat)
     results.add(f"permute.{name}", sum(map(len, hashes)) / 1e6 / seconds, "M shingles/s/core", len(hashes))
     results.add(f"permute.{name}.against_datasketch", peer / seconds, "x faster", len(hashes))
+    return peer / seconds
 
 
 def by_datasketch(hashes: list[list[int]]) -> Callable[[], np.ndarray]:

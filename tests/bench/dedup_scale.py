@@ -1,0 +1,139 @@
+"""Planted clusters at scale: short documents of random words whose copies are known, deduplicated in this process.
+
+A tenth of the documents have one to four copies with a word more (Jaccard 0.95 and above). Two sizes give the exponent
+of time over documents.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_specs.document import DOCUMENTS, make_doc_id
+from data_specs.fingerprint import fingerprint
+from data_specs.ledger import IN, KEPT, Ledger
+from data_specs.manifest import Artifact, Manifest, Shard
+from data_specs.shard_writer import ShardWriter
+from tests.bench.measure import Results, Table, measured
+from tests.stage_harness import Bench
+
+MAX_BYTES = 4 * 2**30
+#: What still counts as linear: noise of one machine and caches that larger data fall out of.
+MAX_EXPONENT = 1.1
+_SHARD_ROWS = 100_000
+_WORDS = 40
+_VOCABULARY = 200_000
+#: A document and its copies have one name: ``<number>/<copy>``.
+_CLUSTER_SHARE = 0.1
+
+
+def planted(num_documents: int, seed: int = 0) -> Iterator[tuple[str, str]]:
+    """(name, text) of short documents with planted clusters."""
+    rng = np.random.default_rng(seed)
+    made = number = 0
+    while made < num_documents:
+        text = " ".join(f"w{word}" for word in rng.integers(0, _VOCABULARY, _WORDS).tolist())
+        copies = int(rng.integers(1, 5)) if rng.random() < _CLUSTER_SHARE else 0
+        for copy in range(min(copies + 1, num_documents - made)):
+            yield f"{number}/{copy}", text if copy == 0 else f"{text} tail{copy}"
+            made += 1
+        number += 1
+
+
+def write_documents(bench: Bench, num_documents: int) -> tuple[Artifact, int]:
+    """(documents artifact, copies that must go: all but one of every cluster)."""
+    digest = fingerprint({"planted": num_documents})
+    folder = bench.folder / digest[:16]
+    ledger, shards, expected = Ledger(), [], 0
+    rows: list[tuple[str, str]] = []
+    for name, text in planted(num_documents):
+        expected += not name.endswith("/0")
+        rows.append((name, text))
+        if len(rows) == _SHARD_ROWS:
+            shards.append(_write_shard(folder, len(shards), rows))
+            rows = []
+    if rows:
+        shards.append(_write_shard(folder, len(shards), rows))
+    for outcome in (IN, KEPT):
+        ledger.add("document", "planted", "en", outcome, num_documents)
+    manifest = Manifest(
+        kind="documents", stage="planted", version=1, fingerprint=digest, payload={}, shards=tuple(shards),
+        ledger=ledger,
+    )  # fmt: skip
+    manifest.save(folder)
+    bench.made[digest] = Artifact(folder, manifest)
+    return bench.made[digest], expected
+
+
+def _write_shard(folder: Path, index: int, rows: list[tuple[str, str]]) -> Shard:
+    writer = ShardWriter(folder, "documents", f"{index:05d}-000.parquet", DOCUMENTS, None)
+    size = len(rows)
+    constant = {"source": "planted", "domain": "en", "language": "en", "file_index": 0, "record_offset": -1}
+    columns = {
+        "doc_id": pa.array([make_doc_id("planted", name) for name, _ in rows], pa.binary(16)),
+        "url": [name for name, _ in rows],
+        "record_index": np.arange(size),
+        "text": [text for _, text in rows],
+        **{name: [value] * size for name, value in constant.items()},
+    }
+    writer.write(pa.table({f.name: pa.array(columns.get(f.name, [None] * size), f.type) for f in DOCUMENTS}))
+    return writer.close()
+
+
+def check_removals(base: Artifact, made: Artifact) -> tuple[int, int]:
+    """(removed, removed although no other document of its cluster stays)."""
+    kept, gone = set(), []
+    for shard in base.shards("documents"):
+        names = pq.read_table(base.shard_path(shard), columns=["url"]).column("url").to_pylist()
+        keep = pq.read_table(made.sidecar("decisions", base.shard_key(shard)), columns=["keep"]).column(0).to_pylist()
+        for name, stays in zip(names, keep, strict=True):
+            number = int(name.partition("/")[0])
+            if stays:
+                kept.add(number)
+            else:
+                gone.append(number)
+    return len(gone), sum(number not in kept for number in gone)
+
+
+def scale(sizes: Sequence[int], work: Path, table: Table, results: Results) -> None:
+    """Deduplicate every size; one row per size, one per exponent between neighbours."""
+    seconds: list[float] = []
+    warm = Bench(work / "warm")
+    warm.run("dedup_minhash", {}, {"documents": [write_documents(warm, 1000)[0]]})  # compiles
+    for size in sizes:
+        folder = work / f"scale-{size}"
+        shutil.rmtree(folder, ignore_errors=True)
+        bench = Bench(folder)
+        base, expected = write_documents(bench, size)
+        with measured() as usage:
+            started = time.perf_counter()
+            made = bench.run("dedup_minhash", {}, {"documents": [base]})
+            seconds.append(time.perf_counter() - started)
+        removed, wrong = check_removals(base, made)
+        peak = usage[0].peak_pss_bytes
+        results.add(f"scale.{size}.seconds", seconds[-1], "s", size)
+        results.add(f"scale.{size}.recall", removed / expected, "removed / planted copies", expected)
+        results.add(f"scale.{size}.lost_clusters", wrong, "documents removed without a keeper", removed)
+        results.add_usage(f"scale.{size}", usage[0])
+        table.check(
+            f"{size:,} planted documents", "every copy and nothing else; < 4096 MiB for all processes",
+            f"{removed:,} of {expected:,} copies removed, {wrong} without a keeper, {seconds[-1]:.0f} s "
+            f"({size / seconds[-1]:,.0f}/s), {peak / 2**20:.0f} MiB",
+            wrong == 0 and removed == expected and peak < MAX_BYTES,
+        )  # fmt: skip
+        shutil.rmtree(folder)
+    for place in range(1, len(sizes)):
+        small, large = sizes[place - 1 : place + 1]
+        exponent = math.log(seconds[place] / seconds[place - 1]) / math.log(large / small)
+        results.add(f"scale.exponent.{small}-{large}", exponent, "of time over documents", 1)
+        table.check(
+            f"time over documents, {small:,} to {large:,}", f"exponent <= {MAX_EXPONENT:g} (linear is 1)",
+            f"{exponent:.3f}", exponent <= MAX_EXPONENT,
+        )  # fmt: skip
