@@ -31,7 +31,8 @@ from data_specs.source import list_files, load_card
 from pipelines.compose import compose_values
 from pipelines.inspect.lookup import find_run, run_artifacts
 from pipelines.store.store import Store
-from tests.bench.measure import Results, Table, Usage, measure_command
+from tests.bench.acceptance_table import Table
+from tests.bench.measure import Results, Usage, measure_command
 
 KAITIAN = [sys.executable, "-m", "pipelines.cli"]
 MAX_WORKER_BYTES = 1.5 * 2**30
@@ -316,7 +317,7 @@ def main() -> None:
     work.mkdir(parents=True)
     named = any(word.startswith("nodes.ingest.inputs.sources=") for word in options.set)
     more = (*options.set,) if named else (matching_sources(data), *options.set)
-    at = Setting(data, work, Table(), Results(options.out), more)
+    at = Setting(data, work, Table(options.out), Results(options.out), more)
     artifacts = whole_line(at)
     training(artifacts, at.table, at.results)
     caching(at)

@@ -27,6 +27,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from tests.bench.acceptance_table import Table
 from tests.bench.bench_dedup import bench_kernel
 from tests.bench.dedup_chain import FASTER, chain
 from tests.bench.dedup_corpus import corpus
@@ -34,7 +35,7 @@ from tests.bench.dedup_leaks import control, leaks
 from tests.bench.dedup_quality import quality
 from tests.bench.dedup_repeat import repeat
 from tests.bench.dedup_scale import scale
-from tests.bench.measure import Results, Table
+from tests.bench.measure import Results
 from tests.unit.dedup.corpus import Text
 
 PARTS = ("kernel", "chain", "quality", "determinism", "leaks", "control", "scale")
@@ -107,7 +108,7 @@ def main() -> int:
     given = parser.parse_args()
     work: Path = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    table, results = Table(), Results(given.out)
+    table, results = Table(given.out), Results(given.out)
     shared = next((path for path in given.input if (path / "eval-zh").is_dir()), None)
 
     @cache

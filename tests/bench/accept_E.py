@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.bench import formats_and_loader as made_tokens
 from tests.bench import line_checks
-from tests.bench.acceptance_table import AcceptanceTable
+from tests.bench.acceptance_table import Table
 from tests.bench.line_corpus import KAITIAN, Corpus, make_corpus
 from tests.bench.side_by_side import Peers, Series, compare_lines, compare_tokens
 from tests.stage_harness import Bench
@@ -44,7 +44,7 @@ class Acceptance:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.work: Path = options.work.resolve()
-        self.table = AcceptanceTable(options.out)
+        self.table = Table(options.out)
         num_workers = len(os.sched_getaffinity(0))
         self.peers = Peers(options.datatrove_python, options.dolma_python, min(2, num_workers))
 
@@ -234,7 +234,7 @@ def main() -> int:
     for name in PARTS:
         if name in options.only:
             acceptance.table.part(name, getattr(acceptance, name))
-    return 0 if acceptance.table.all_hold else 1
+    return acceptance.table.close()
 
 
 if __name__ == "__main__":

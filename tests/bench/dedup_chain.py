@@ -19,7 +19,8 @@ from pathlib import Path
 
 from pipelines.inspect.lookup import find_run
 from pipelines.store.store import Store
-from tests.bench.measure import Results, Table, Usage, measure_command
+from tests.bench.acceptance_table import Table
+from tests.bench.measure import Results, Usage, measure_command
 from tests.bench.peer_minhash import NUM_BANDS, ROWS_PER_BAND, WORDS
 from tests.unit.dedup.corpus import Text
 

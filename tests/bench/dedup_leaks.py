@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from data_specs.errors import SpecError
 from data_specs.source import CARD_FOLDER, DigestCache, load_card, open_source
-from tests.bench.measure import Results, Table
+from tests.bench.acceptance_table import Table
+from tests.bench.measure import Results
 from tests.stage_harness import Bench
 from tests.unit.decontaminate.test_decontaminate_shared import FORMS, planted_passages
 from tests.unit.dedup.corpus import Text, documents, removed

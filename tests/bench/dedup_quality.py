@@ -14,8 +14,9 @@ from stages.dedup.bands import proposal_probability
 from stages.dedup.minhash_stage import DedupMinHashConfig
 from stages.dedup.signature import Signer
 from stages.text.arrow_text import text_buffers
+from tests.bench.acceptance_table import Table
 from tests.bench.all_pairs import all_pairs
-from tests.bench.measure import Results, Table
+from tests.bench.measure import Results
 from tests.stage_harness import Bench
 from tests.unit.dedup.corpus import Text, documents, removed
 from tests.unit.dedup.slow_reference import jaccard, shingle_set

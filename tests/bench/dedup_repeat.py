@@ -18,7 +18,7 @@ from pipelines.store.commit import build_manifest
 from stages.base import Resources
 from stages.catalog import stage_class
 from stages.dedup import exact_stage, minhash_stage
-from tests.bench.measure import Table
+from tests.bench.acceptance_table import Table
 from tests.stage_harness import Bench
 from tests.unit.dedup.corpus import Text, documents, removed
 

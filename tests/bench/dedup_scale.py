@@ -21,7 +21,8 @@ from data_specs.fingerprint import fingerprint
 from data_specs.ledger import IN, KEPT, Ledger
 from data_specs.manifest import Artifact, Manifest, Shard
 from data_specs.shard_writer import ShardWriter
-from tests.bench.measure import Results, Table, measured
+from tests.bench.acceptance_table import Table
+from tests.bench.measure import Results, measured
 from tests.stage_harness import Bench
 
 MAX_BYTES = 4 * 2**30

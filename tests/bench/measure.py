@@ -234,33 +234,6 @@ class Results:
         self.add(f"{prefix}.peak_process_pss", usage.peak_process_pss_bytes / 2**20, "MiB", n)
 
 
-class Table:
-    """Demands of an acceptance list and what was seen of them: each row is printed as it comes, the table at the end,
-    so that a run which is cut short still has shown what it found."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, str, str, str]] = []
-
-    def check(self, demand: str, wanted: str, seen: str, holds: bool) -> None:
-        """Add what was seen of one demand."""
-        self._add(demand, wanted, seen, "yes" if holds else "NO")
-
-    def skip(self, demand: str, wanted: str, why: str) -> None:
-        """Add a demand that could not be looked at here."""
-        self._add(demand, wanted, why, "not run")
-
-    def _add(self, demand: str, wanted: str, seen: str, holds: str) -> None:
-        self.rows.append((demand, wanted, seen, holds))
-        print(f"| {demand} | {wanted} | {seen} | {holds} |", flush=True)
-
-    def close(self) -> int:
-        """Print the whole table; returns the exit status: 1 when a demand does not hold."""
-        print("\n| demand | wanted | seen | holds |\n|---|---|---|---|")
-        for row in self.rows:
-            print(f"| {' | '.join(row)} |")
-        return int(any(holds == "NO" for *_, holds in self.rows))
-
-
 def arguments(description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments that every benchmark takes."""
     parser = argparse.ArgumentParser(description=description)
