@@ -6,7 +6,6 @@ Which syntax is Python is up to the interpreter that runs this: what only a late
 from __future__ import annotations
 
 import ast
-import textwrap
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +65,9 @@ def _documented(function: _Function, lines: list[str]) -> DocumentedFunction | N
         return None  # `def f(): "text"; ...`: no line to take out
     first = min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)]) - 1
     code = [*lines[first : place.lineno - 1], *lines[place.end_lineno : function.end_lineno]]
-    return DocumentedFunction(docstring.strip(), textwrap.dedent("\n".join(code)).rstrip())
+    # line by line: text of a long string may stand further left than the function, and must not keep it from moving
+    indentation = lines[first][: len(lines[first]) - len(lines[first].lstrip())]
+    return DocumentedFunction(docstring.strip(), "\n".join(line.removeprefix(indentation) for line in code).rstrip())
 
 
 def _is_text(docstring: str) -> bool:

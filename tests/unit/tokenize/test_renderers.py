@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 
 import numpy as np
@@ -130,6 +131,13 @@ class Adder:
     def undocumented(self):
         return 2
 
+    def page(self):
+        """Give a page."""
+        return \'\'\'\\
+<html>
+\'\'\' + (
+1)
+
 def only():
     """Nothing to learn behind it."""
 
@@ -148,15 +156,19 @@ def test_documented_functions_of_a_module() -> None:
     assert [function.docstring for function in found] == [
         'Return the sum.\n\nOf two numbers, e.g. "天".',
         "Run \\d it.",
+        "Give a page.",
     ]
     assert found[0].code == "@cache\n# why\ndef add(left, right):\n    # a comment stays\n    return left + right"
     inner = '    def inner():\n        """Of the inner one."""\n        return 1\n'
     assert found[1].code == f"async def run(self):\n\n{inner}\n    return inner()"
+    assert found[2].code == "def page(self):\n    return '''\\\n<html>\n''' + (\n1)"
+    for function in found:
+        ast.parse(function.code)
     assert documented_functions(MODULE.replace("\n", "\r\n")) == found
 
 
 def test_loss_is_on_the_code_alone() -> None:
-    first, _ = docstring_code(Document(ID, MODULE))
+    first, *_ = docstring_code(Document(ID, MODULE))
     assert [(piece.text, piece.is_learned) for piece in first] == [
         ('[docstring]\nReturn the sum.\n\nOf two numbers, e.g. "天".\n[python]\n', False),
         ("@cache\n# why\ndef add(left, right):\n    # a comment stays\n    return left + right", True),
