@@ -71,7 +71,7 @@ class Acceptance:
     def _ratio(self, demand: str, bar: float, ours: float, theirs: Series | None, note: str) -> None:
         wanted = f">= {bar:g} x theirs"
         if theirs is None:
-            self.table.check(demand, wanted, "not run: the Python of this peer was not given", False)
+            self.table.skip(demand, wanted, "the Python of this peer was not given")
             return
         seen = theirs.wall_seconds / ours
         told = (
@@ -139,7 +139,7 @@ class Acceptance:
         self.table.check("loader: rows as planned, loads as forecast", "integer for integer", told, equal)
         python = self.options.megatron_python
         if python is None:
-            self.table.check("Megatron pairs, both ways", "equal ids", "not run: no --megatron-python", False)
+            self.table.skip("Megatron pairs, both ways", "equal ids", "no --megatron-python")
             return
         met = made_tokens.meet_peer(bench, folder, tokens, python)
         self.table.check(
