@@ -22,6 +22,8 @@ _ONE = np.uint64(1)
 _FOLD = np.uint64(FOLD_MASK)
 _SPACE, _COMPOSES = np.uint64(1 << SPACE_BIT), np.uint64(1 << COMPOSES_BIT)
 _SPACE_BIT, _WORD_BIT, _UNSPACED_BIT = (np.uint64(bit) for bit in (SPACE_BIT, WORD_BIT, UNSPACED_BIT))
+#: Shift that brings the word flag to the sign bit, whose arithmetic shift makes a mask.
+_WORD_TO_SIGN = np.uint64(63 - WORD_BIT)
 #: Keeps shingles of code apart from those of prose.
 _CODE_SALT = np.uint64(0xA0761D6478BD642F)
 _SHORT_SALT = np.uint64(0xE7037ED1A0B428DB)
@@ -39,40 +41,74 @@ def mix32(value):
 
 
 @njit(cache=True, nogil=True)
-def tokenise(data, start, end, table, is_code, tokens):
+def tokenise_prose(data, start, end, table, tokens):
     """Write the token hashes of one document into ``tokens``; returns (tokens, tokens that are single characters).
 
-    The body has no branch on what a character is: a word that ends costs a wasted store instead of a misprediction.
-    A running value of 0 means "outside a word".
+    No branch asks what a character is: a word that ends costs a wasted store instead of a misprediction. ASCII has a
+    path of its own, which knows that no character there is a token by itself; a mask of ones stands for "in a word".
     """
-    count, num_unspaced, value, in_word = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
-    keep_case = np.uint64(0xFFFFFFFF) if is_code else np.uint64(0)
-    fold = _FOLD & ~keep_case
+    count, num_unspaced, value, before = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
     table_size = np.uint64(table.shape[0])
-    position = np.uint64(start)
-    end = np.uint64(end)
+    position, end = np.uint64(start), np.uint64(end)
     while position < end:
-        code, step = np.uint64(data[position]), _ONE
-        if code >= np.uint64(0x80):
+        code = np.uint64(data[position])
+        if code < np.uint64(0x80):
+            entry = np.uint64(table[code])
+            position += _ONE
+            word = np.uint64(np.int64(entry << _WORD_TO_SIGN) >> np.int64(63))
+            tokens[count] = value
+            count += before & ~word & _ONE
+            value = ((value ^ (entry & _FOLD)) * FNV_PRIME) & word
+            before = word
+        else:
             code, step = decode(data, position, end)
-        entry = np.uint64(table[code]) if code < table_size else np.uint64(0)
-        position += step
-        folded = (entry & fold) | (code & keep_case)
-        word = (entry >> _WORD_BIT) & _ONE
-        unspaced = (entry >> _UNSPACED_BIT) & _ONE
-        symbol = (((entry >> _WORD_BIT) | (entry >> _SPACE_BIT)) & _ONE) ^ _ONE
-        tokens[count] = value
-        count += in_word & (word ^ _ONE)
-        value = ((value ^ folded) * FNV_PRIME) & (np.uint64(0) - word)
-        in_word = word
-        tokens[count] = (SINGLE_SALT ^ folded) * FNV_PRIME
-        count += unspaced | (symbol & keep_case)
-        num_unspaced += unspaced
+            entry = np.uint64(table[code]) if code < table_size else np.uint64(0)
+            position += step
+            folded = entry & _FOLD
+            word = np.uint64(0) - ((entry >> _WORD_BIT) & _ONE)
+            unspaced = (entry >> _UNSPACED_BIT) & _ONE
+            tokens[count] = value
+            count += before & ~word & _ONE
+            value = ((value ^ folded) * FNV_PRIME) & word
+            before = word
+            tokens[count] = (SINGLE_SALT ^ folded) * FNV_PRIME
+            count += unspaced
+            num_unspaced += unspaced
     tokens[count] = value
-    count += in_word
+    count += before & _ONE
     for i in range(count):
         tokens[i] = mix64(tokens[i])
     return np.int64(count), np.int64(num_unspaced)
+
+
+@njit(cache=True, nogil=True)
+def tokenise_code(data, start, end, table, tokens):
+    """Write the token hashes of one document of code into ``tokens``; returns how many. As for prose, but case is
+    kept and every visible character outside words is a token."""
+    count, value, before = np.uint64(0), np.uint64(0), np.uint64(0)
+    table_size = np.uint64(table.shape[0])
+    position, end = np.uint64(start), np.uint64(end)
+    while position < end:
+        code = np.uint64(data[position])
+        if code < np.uint64(0x80):
+            entry = np.uint64(table[code])
+            position += _ONE
+        else:
+            code, step = decode(data, position, end)
+            entry = np.uint64(table[code]) if code < table_size else np.uint64(0)
+            position += step
+        word = np.uint64(np.int64(entry << _WORD_TO_SIGN) >> np.int64(63))
+        tokens[count] = value
+        count += before & ~word & _ONE
+        value = ((value ^ code) * FNV_PRIME) & word
+        before = word
+        tokens[count] = (SINGLE_SALT ^ code) * FNV_PRIME
+        count += (((entry >> _WORD_BIT) | (entry >> _SPACE_BIT)) & _ONE) ^ _ONE
+    tokens[count] = value
+    count += before & _ONE
+    for i in range(count):
+        tokens[i] = mix64(tokens[i])
+    return np.int64(count)
 
 
 @njit(cache=True, nogil=True)
@@ -102,12 +138,11 @@ def shingle(data, start, end, table, is_code, lengths, tokens):
 
     ``tokens`` must hold two entries more than the text has bytes.
     """
-    count, num_unspaced = tokenise(data, start, end, table, is_code, tokens)
-    unit = WORDS
     if is_code:
-        unit = CODE
-    elif 2 * num_unspaced > count:
-        unit = CHARACTERS
+        count, unit = tokenise_code(data, start, end, table, tokens), CODE
+    else:
+        count, num_unspaced = tokenise_prose(data, start, end, table, tokens)
+        unit = CHARACTERS if 2 * num_unspaced > count else WORDS
     length = lengths[unit]
     salt = np.uint64(length) ^ (_CODE_SALT if is_code else np.uint64(0))
     if count < length:
@@ -126,6 +161,16 @@ def shingle(data, start, end, table, is_code, lengths, tokens):
         rolled = (rolled - oldest * top) * ROLL + tokens[i + length]
     tokens[last] = mix64(rolled ^ salt)
     return last + 1, unit
+
+
+@njit(cache=True, nogil=True)
+def distinct(values):
+    """Move the distinct ones of sorted ``values`` to the front; returns how many they are."""
+    used = 0
+    for i in range(values.shape[0]):
+        values[used] = values[i]
+        used += i + 1 == values.shape[0] or values[i + 1] != values[i]
+    return used
 
 
 @njit(cache=True, nogil=True)

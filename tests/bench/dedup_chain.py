@@ -81,7 +81,7 @@ def ours(source: Path, store: Path) -> tuple[Usage, dict[str, float], dict[str, 
             sys.executable, "-m", "pipelines.cli", "run", "pipeline=corpus", "targets=[dedup]", f"data_root={source}",
             f"store={store}", f"cards=[{source / 'cards'}]", "nodes.ingest.inputs.sources=[source:mixed]",
             "nodes.dedup.inputs.documents=ingest",
-            *(f"+nodes.dedup.config.{name}={value}" for name, value in config.items()),
+            *(f"nodes.dedup.config.{name}={value}" for name, value in config.items()),
         ]
     )  # fmt: skip
     nodes = find_run(Store.create(store), "last")["nodes"]
