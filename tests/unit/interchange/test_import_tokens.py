@@ -165,6 +165,7 @@ def test_imported_tokens_are_packed_beside_others(tmp_path: Path) -> None:
 def test_lineage_ends_at_the_imported_file_and_says_so(tmp_path: Path) -> None:
     from pipelines.lineage.ancestry import Ancestry
     from pipelines.lineage.backward import batch_row, token_origin
+    from pipelines.store.store import Store
 
     write_pair(tmp_path / "theirs" / "a", [[[n + 1, 50, 51]] for n in range(20)])
     bench = Bench(tmp_path / "bench")
@@ -172,7 +173,7 @@ def test_lineage_ends_at_the_imported_file_and_says_so(tmp_path: Path) -> None:
     pools = bench.run("pack", {"context_length": 8}, {"tokens": [tokens]})
     plan = bench.run("mix", {"global_batch_rows": 2}, {"pools": [pools]})
     made = {artifact.fingerprint[:16]: artifact for artifact in (tokens, pools, plan)}
-    ancestry = Ancestry(made, {}, {}, None)
+    ancestry = Ancestry(Store.create(tmp_path / "store"), made, {}, {}, None)
     row = batch_row(ancestry, 3, 1)
     index = pq.read_table(tokens.sidecar("index", "00000")).to_pylist()
     (number,) = [entry["row"] for entry in index if entry["doc_id"] == row.segments[0].doc_id]
