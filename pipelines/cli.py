@@ -73,13 +73,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     preview = composed(
         "preview",
-        "what changed rules would keep and drop, from stored signals",
+        "what changed rules or thresholds would keep and drop, from what a run stored",
         "Judge the documents of the newest run of a pipeline by other rules: signals are stored, nothing is scanned.\n"
+        "With --node of a near-duplicate node: decide its stored similarities again at a higher threshold, for\n"
+        "another source_priority or keeper_order, and show the pairs beside the threshold side by side.\n"
         "Give the words of `kaitian run`; run them afterwards, and only what depends on them is done.\n\n"
         "  kaitian preview pipeline=corpus nodes.filter.config.rules.zh.min_characters.limit=200\n"
-        "  kaitian preview pipeline=corpus rules@nodes.filter.config.rules.zh=fineweb2_zh --html preview.html",
+        "  kaitian preview pipeline=corpus rules@nodes.filter.config.rules.zh=fineweb2_zh --html preview.html\n"
+        "  kaitian preview pipeline=corpus nodes.dedup.config.threshold=0.8 --node dedup",
     )
-    preview.add_argument("--node", metavar="NODE", help="which filter, where the pipeline has several")
+    preview.add_argument(
+        "--node", metavar="NODE", help="which filter, where the pipeline has several; or a near-duplicate node"
+    )
     preview.add_argument("--run", metavar="RUN", help="run id (default: the newest run of the pipeline)")
     preview.add_argument("--html", type=Path, metavar="FILE", help="write the preview as a page, too")
     rerun = composed(

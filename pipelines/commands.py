@@ -109,10 +109,19 @@ def preview(options: argparse.Namespace) -> None:
 
     config, store = _configure(options, options.overrides)
     console = make_console()
-    made = make_preview(config, store, node=options.node, run_id=options.run)
-    print_preview(console, made)
+    if options.node is not None and config.nodes.get(options.node, {}).get("stage") == "dedup_minhash":
+        from pipelines.inspect.dedup_preview import make_dedup_preview  # compiled kernels
+        from pipelines.inspect.dedup_preview_output import dedup_preview_page, print_dedup_preview
+
+        decided = make_dedup_preview(config, store, node=options.node, run_id=options.run)
+        print_dedup_preview(console, decided)
+        page = dedup_preview_page(decided)
+    else:
+        made = make_preview(config, store, node=options.node, run_id=options.run)
+        print_preview(console, made)
+        page = preview_page(made)
     if options.html is not None:
-        options.html.write_text(preview_page(made), encoding="utf-8")
+        options.html.write_text(page, encoding="utf-8")
         console.print(f"page: {options.html}", highlight=False, soft_wrap=True)
 
 

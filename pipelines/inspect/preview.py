@@ -46,13 +46,13 @@ def make_preview(config: RunConfig, store: Store, *, node: str | None = None, ru
     ``node`` may be left out where the pipeline has one filter; ``run_id`` defaults to the newest run that has the node.
     """
     name = _filter_node(config.nodes, node)
-    run = _find_run(store, config.name, name, run_id)
+    run = find_node_run(store, config.name, name, run_id)
     record = run["nodes"][name]
     before = parse_config(FilterConfig, record["payload"]["config"], f"run {run['id']}: {name}").rules
     after = parse_config(FilterConfig, config.nodes[name].get("config", {}), f"nodes.{name}.config").rules
     inputs = record["payload"]["inputs"]
-    view = resolve_view(_open(store, inputs["documents"]), store.open)
-    signals = _open(store, inputs["signals"])
+    view = resolve_view(open_artifacts(store, inputs["documents"]), store.open)
+    signals = open_artifacts(store, inputs["signals"])
     comparison = merge(list(_compare_shards(view, signals, before, after)))
     places = [
         Place(near.shard, near.row)
@@ -69,7 +69,8 @@ def make_preview(config: RunConfig, store: Store, *, node: str | None = None, ru
     )
 
 
-def _open(store: Store, digests: Iterable[str]) -> list[Artifact]:
+def open_artifacts(store: Store, digests: Iterable[str]) -> list[Artifact]:
+    """The artifacts that a payload names as inputs."""
     return [store.open(digest.split("@")[0]) for digest in digests]
 
 
@@ -82,18 +83,18 @@ def _filter_node(nodes: Mapping[str, Any], name: str | None) -> str:
             )
         return filters[0]
     if name not in filters:
-        raise SpecError(f"preview: {name!r} is no filter node of the pipeline.{nearest(name, filters)}")
+        raise SpecError(f"preview: {name!r} is no filter and no near-duplicate node.{nearest(name, filters)}")
     return name
 
 
-def _find_run(store: Store, pipeline: str, node: str, run_id: str | None) -> dict[str, Any]:
+def find_node_run(store: Store, pipeline: str, node: str, run_id: str | None) -> dict[str, Any]:
     """The named run, or the newest run of the pipeline, that has the node with its inputs."""
     runs = store.runs() if run_id is not None else store.runs(pipeline)
     found = [run for run in runs if run_id in (None, run["id"]) and node in run["nodes"]]
     if not found:
         wanted = f"run {run_id!r}" if run_id is not None else f"run of pipeline {pipeline!r}"
         raise SpecError(
-            f"preview: {store.root} has no {wanted} with a node {node!r}; preview needs stored signals: first "
+            f"preview: {store.root} has no {wanted} with a node {node!r}; preview needs what a run stored: first "
             f"`kaitian run ... targets=[{node}]`"
         )
     return found[-1]

@@ -116,7 +116,17 @@ def preview_page(preview: Preview) -> str:
         for side, near in (("just kept", border.inside), ("just dropped", border.outside))
         if near
     ]
-    title = f"preview of {preview.node}, run {preview.run_id}"
+    return bare_page(
+        f"preview of {preview.node}, run {preview.run_id}",
+        section("changes", "Changed rules", el("ul", changes) if changes else el("p", "None.")),
+        section("documents", "Documents", table(_GROUP_HEAD, _group_rows(preview), left=2)),
+        section("rules", "Rules", table(_RULE_HEAD, _rule_rows(preview), left=2), silent, lead=_LEAD),
+        section("borders", "Beside the moved borders", borders) if borders else None,
+    )
+
+
+def bare_page(title: str, *sections: Html | None) -> str:
+    """A page of its own, as text: no scripts, no requests."""
     head = el(
         "head",
         el("meta", charset="utf-8"),
@@ -124,14 +134,7 @@ def preview_page(preview: Preview) -> str:
         el("title", title),
         el("style", Html(CSS)),
     )
-    main = el(
-        "main",
-        section("changes", "Changed rules", el("ul", changes) if changes else el("p", "None.")),
-        section("documents", "Documents", table(_GROUP_HEAD, _group_rows(preview), left=2)),
-        section("rules", "Rules", table(_RULE_HEAD, _rule_rows(preview), left=2), silent, lead=_LEAD),
-        section("borders", "Beside the moved borders", borders) if borders else None,
-    )
-    body = el("body", el("header", el("div", el("h1", title))), main)
+    body = el("body", el("header", el("div", el("h1", title))), el("main", *sections))
     return "<!DOCTYPE html>\n" + join(el("html", head, body, lang="en")).markup + "\n"
 
 

@@ -11,13 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data_specs.cuts import CUTS, PORT, cuts_table
 from data_specs.document import DECISIONS
 from data_specs.ledger import DROPPED, IN, KEPT, Ledger
 from data_specs.view import ViewShard
 from stages.base import UnitOutput
+from stages.decontaminate.edit import Edit, cut_spans
 from stages.decontaminate.item_index import ItemIndex
 from stages.decontaminate.scan import Scanner, Span
-from stages.decontaminate.stage import REASON
+from stages.decontaminate.stage import LITTLE_LEFT, REASON, DecontaminateConfig
 
 #: One row per (evaluation item, document, span).
 EVIDENCE = pa.schema(
@@ -38,12 +40,14 @@ EVIDENCE = pa.schema(
     ]
 )
 
+_COLUMNS = ("doc_id", "source", "domain", "metadata", "text")
+
 
 class Judge:
     """Scans base shards against one index."""
 
-    def __init__(self, drop: bool, folder: Path) -> None:
-        self._drop = drop
+    def __init__(self, config: DecontaminateConfig, folder: Path) -> None:
+        self._config = config
         self._index = ItemIndex.load(folder)
         self._scanner = Scanner(self._index)
         items = pq.read_table(folder / "items.parquet", columns=["doc_id", "part", "source", "searched_as"])
@@ -59,14 +63,24 @@ class Judge:
         """Write decisions and evidence; returns flagged documents by set and source, and the items found by set."""
         flagged: dict[str, Counter[str]] = defaultdict(Counter)
         found: dict[str, set[int]] = defaultdict(set)
+        edits: dict[str, dict[str, int]] = {}
         row = num_flagged = 0
-        for table, inside in shard.batches(["doc_id", "source", "domain", "text"]):
+        earlier = shard.spans()
+        for table, inside in shard.batches(_COLUMNS):
             spans = self._scanner.spans(table.column("text"), inside)
-            out.write("decisions", self._decisions(spans, inside), of=shard.key)
+            edit = Edit.nothing(table)
+            if self._config.policy == "cut":
+                edit = cut_spans(self._config, table, spans)
+                base = earlier.to_base(edit.cuts.row + row, edit.cuts.start, edit.cuts.end)
+                details = [self._item(span) for span in edit.spans]
+                out.write(PORT, cuts_table(len(inside), edit.cuts.row, *base, details), of=shard.key)
+                edit.count(table, edits)
+            dropped = [span for span in spans if self._config.policy == "drop" or edit.goes[span.row]]
+            out.write("decisions", self._decisions(dropped, edit, inside), of=shard.key)
             evidence = self._evidence(spans, table, shard.key, row)
             if evidence.num_rows:
                 out.write("evidence", evidence)
-            _book(out.ledger, table, inside, spans if self._drop else [])
+            _book(out.ledger, table, inside, dropped, edit)
             num_flagged += len({span.row for span in spans})
             pairs = zip(evidence.column("item_source").to_pylist(), evidence.column("row").to_pylist(), strict=True)
             for item_source, place in set(pairs):
@@ -78,29 +92,39 @@ class Judge:
             row += table.num_rows
         if shard.rows == 0:
             out.write("decisions", DECISIONS.empty_table(), of=shard.key)
+            if self._config.policy == "cut":
+                out.write(PORT, CUTS.empty_table(), of=shard.key)
         return {
+            "edits": edits,
             "num_flagged": num_flagged,
             "flagged": {name: dict(counts) for name, counts in flagged.items()},
             "items": {name: sorted(items) for name, items in found.items()},
         }
 
-    def _decisions(self, spans: list[Span], inside: np.ndarray) -> pa.Table:
-        """Decision of every row; the item that is held most, by its need, speaks for a dropped document."""
+    def _item(self, span: Span) -> str:
+        number = int(self._index.numbers[span.item])
+        name = f"{self._sources[number]} {self._doc_ids[number].hex()} part {self._parts[number]}"
+        return f"evaluation item {name}, characters {span.start}-{span.end}"
+
+    def _decisions(self, spans: list[Span], edit: Edit, inside: np.ndarray) -> pa.Table:
+        """Decision of every row, ``spans`` being those of dropped documents; the item that is held most, by its need,
+        speaks for its document."""
         size = len(inside)
         gone = np.zeros(size, dtype=bool)
         value, limit = np.zeros(size), np.zeros(size)
         detail: list[str | None] = [None] * size
-        for span in spans if self._drop else []:
+        for span in spans:
             need = int(self._index.item_needs[span.item])
             if not gone[span.row] or span.covered / need > value[span.row] / limit[span.row]:
                 gone[span.row], value[span.row], limit[span.row] = True, span.covered, need
-                number = int(self._index.numbers[span.item])
-                name = f"{self._sources[number]} {self._doc_ids[number].hex()} part {self._parts[number]}"
-                detail[span.row] = f"evaluation item {name}, characters {span.start}-{span.end}"
+                detail[span.row] = self._item(span)
+        little = gone & edit.goes & (self._config.policy == "cut") & ~edit.is_pair
+        value[little], limit[little] = edit.left[little], self._config.min_left_characters
+        reasons = np.where(little, LITTLE_LEFT, np.where(gone, REASON, ""))
         return pa.table(
             [
                 pa.array(~gone, mask=~inside),
-                pa.array(np.where(gone, REASON, ""), mask=~gone, type=pa.string()),
+                pa.array(reasons, mask=~gone, type=pa.string()),
                 pa.array(value, mask=~gone),
                 pa.array(limit, mask=~gone),
                 pa.array(detail, pa.string()),
@@ -133,22 +157,32 @@ class Judge:
         return pa.Table.from_pylist(rows, EVIDENCE)
 
 
-def _book(ledger: Ledger, table: pa.Table, inside: np.ndarray, spans: list[Span]) -> None:
-    """Book the documents of the view: in, and kept or dropped."""
+def _book(ledger: Ledger, table: pa.Table, inside: np.ndarray, dropped: list[Span], edit: Edit) -> None:
+    """Book the documents of the view, and with cuts every character of them."""
     gone = np.zeros(len(inside), dtype=bool)
-    gone[[span.row for span in spans]] = True
+    gone[[span.row for span in dropped]] = True
+    little = gone & edit.goes & ~edit.is_pair
+    reasons = np.where(little, LITTLE_LEFT, np.where(gone, REASON, ""))
     books = pa.table(
         {
             "source": table.column("source"),
             "domain": table.column("domain"),
-            "gone": gone,
+            "reason": reasons,
             "characters": pc.utf8_length(table.column("text")),
+            "left": pa.array(edit.left),
         }
     ).filter(pa.array(inside))
-    sums = books.group_by(["source", "domain", "gone"]).aggregate([("characters", "sum"), ("characters", "count")])
+    sums = books.group_by(["source", "domain", "reason"]).aggregate(
+        [("characters", "sum"), ("left", "sum"), ("characters", "count")]
+    )
     for account in sums.to_pylist():
-        place = ("document", account["source"], account["domain"])
-        count, amount = account["characters_count"], account["characters_sum"] or 0
-        ledger.add(*place, IN, count, characters=amount)
-        outcome, reason = (DROPPED, REASON) if account["gone"] else (KEPT, "")
-        ledger.add(*place, outcome, count, reason=reason, characters=amount)
+        place = (account["source"], account["domain"])
+        count, amount, left = account["characters_count"], account["characters_sum"] or 0, account["left_sum"] or 0
+        reason = account["reason"]
+        ledger.add("document", *place, IN, count, characters=amount)
+        outcome = DROPPED if reason else KEPT
+        ledger.add("document", *place, outcome, count, reason=reason, characters=amount if reason else left)
+        if edit.is_cutting:
+            ledger.add("character", *place, IN, amount)
+            ledger.add("character", *place, outcome, left, reason=reason)
+            ledger.add("character", *place, DROPPED, amount - left, reason=REASON)

@@ -5,9 +5,8 @@ Stands after deduplication (fewer texts to read) and before ``split``. The evalu
 any source. The rule is in :mod:`stages.decontaminate.overlap`. Two phases: ``index`` turns the items into arrays that
 all workers map; ``scan`` reads every base shard once and holds a row group, the index and some thousand hits.
 
-Output ports beside the decisions: ``items`` (every evaluation item and how it is searched) and ``evidence`` (one row
-per item, document and span). Cutting the span out of a document is not among the policies: decisions cannot change a
-text.
+Output ports beside the decisions: ``items`` (every evaluation item and how it is searched), ``evidence`` (one row per
+item, document and span, whatever the policy), and for the policy ``cut`` the sidecar ``cuts`` (:mod:`data_specs.cuts`).
 """
 
 from __future__ import annotations
@@ -23,7 +22,9 @@ from stages.base import VIEW, Port, Stage, StageContext, Unit, UnitOutput, Work
 from stages.decontaminate.overlap import MATCHES, Overlaps
 
 REASON = "evaluation_overlap"
-POLICIES = ("drop", "report")
+#: A document of which the policy ``cut`` leaves too little.
+LITTLE_LEFT = "little_left"
+POLICIES = ("drop", "cut", "report")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +33,27 @@ class DecontaminateConfig:
 
     #: How much of an item a document must hold, by the script of the item.
     overlaps: Overlaps = field(default_factory=Overlaps)
-    #: ``drop`` removes the document; ``report`` keeps it and only writes the evidence.
+    #: ``drop`` removes the document: a leaked item often has its answer beside it. ``cut`` takes out the span and what
+    #: stands around it and keeps the rest, as GPT-3 did. ``report`` keeps the document and only writes the evidence.
     policy: str = "drop"
+    #: With ``cut``: characters around the span that go with it. GPT-3 (Brown et al. 2020, appendix C): 200.
+    cut_margin: int = 200
+    #: With ``cut``: a document of which fewer characters are left is dropped. GPT-3, appendix C: 200.
+    min_left_characters: int = 200
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise ValueError(f"policy {self.policy!r} is unknown; one of {', '.join(POLICIES)}")
+        if self.cut_margin < 0:
+            raise ValueError(f"cut_margin ({self.cut_margin}) must not be negative")
+        if self.min_left_characters < 1:
+            raise ValueError(f"min_left_characters ({self.min_left_characters}) must be at least 1")
 
 
 class Decontaminate(Stage[DecontaminateConfig]):
     """View of documents and evaluation sets -> decisions, with evidence."""
 
-    version = 1
+    version = 2
     config_type = DecontaminateConfig
     inputs: Mapping[str, Port] = {"documents": VIEW, "evaluation": VIEW}
     output = "decisions"
@@ -51,7 +61,8 @@ class Decontaminate(Stage[DecontaminateConfig]):
     libraries = ("OpenCC",)
 
     def run(self, ctx: StageContext) -> Mapping[str, Any]:
-        """Facts: items by set and match, items found and documents flagged by set, by source of the document."""
+        """Facts: items by set and match, items found and documents flagged by set, by source of the document; with the
+        policy ``cut`` what was edited, by source."""
         evaluation = tuple(ctx.view("evaluation").shards())
         folder = ctx.scratch("index")
         unit = Unit(key="index", payload=evaluation, size_bytes=sum(shard.text_bytes for shard in evaluation))
@@ -59,6 +70,12 @@ class Decontaminate(Stage[DecontaminateConfig]):
         shards = ctx.view("documents").shards()
         units = [Unit(key=shard.key, payload=shard, size_bytes=shard.text_bytes) for shard in shards]
         scanned = ctx.run_units("scan", units, partial(make_scan, self.config, folder))
+        edits: dict[str, dict[str, int]] = {}
+        for result in scanned:
+            for source, counts in result.value["edits"].items():
+                total = edits.setdefault(source, dict.fromkeys(counts, 0))
+                for name, count in counts.items():
+                    total[name] += count
         flagged: dict[str, dict[str, int]] = {}
         found: dict[str, set[int]] = {}
         for result in scanned:
@@ -73,6 +90,7 @@ class Decontaminate(Stage[DecontaminateConfig]):
             **indexed.value,
             "num_flagged": sum(result.value["num_flagged"] for result in scanned),
             "flagged": {name: dict(sorted(row.items())) for name, row in sorted(flagged.items())},
+            **({"edits": dict(sorted(edits.items()))} if self.config.policy == "cut" else {}),
             "num_items_found": {name: len(items) for name, items in sorted(found.items())},
         }
 
@@ -103,4 +121,4 @@ def make_scan(config: DecontaminateConfig, folder: Path) -> Work:
     """Per base shard: evidence, decisions, books."""
     from stages.decontaminate.judge import Judge
 
-    return Judge(config.policy == "drop", folder).scan_shard
+    return Judge(config, folder).scan_shard

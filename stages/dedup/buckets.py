@@ -8,13 +8,13 @@ left out are counted. Keeper order makes the choice the same for any order of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 from numba import njit
 
 from stages.dedup.criteria import DEFAULT_CRITERIA
 from stages.dedup.keeper import keeper_order
-from stages.dedup.labels import Labels
 
 #: A document in a bucket.
 BAND_ENTRY = np.dtype([("key", "<u8"), ("number", "<i8")])
@@ -24,13 +24,20 @@ PAIR = np.dtype([("member", "<i8"), ("better", "<i8")])
 _PAIRS_PER_PIECE = 1 << 20
 
 
+class LabelSource(Protocol):
+    """Knows the labels of documents by number."""
+
+    def gather(self, numbers: np.ndarray) -> np.ndarray:
+        """Labels (:data:`stages.dedup.labels.LABEL`) of ``numbers``, in their order."""
+
+
 class Buckets:
     """The buckets of one partition that hold at least two documents."""
 
     def __init__(
         self,
         entries: np.ndarray,
-        labels: Labels,
+        labels: LabelSource,
         ranks: np.ndarray,
         cap: int,
         criteria: Sequence[str] = DEFAULT_CRITERIA,

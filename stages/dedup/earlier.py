@@ -40,10 +40,10 @@ def check_apart(earlier: Sequence[ViewShard], shards: Sequence[ViewShard]) -> No
         raise SpecError(f"earlier and documents share base shard {min(both)}; an earlier corpus is of other documents")
 
 
-def signature_path(artifacts: Sequence[Artifact], key: str) -> Path:
-    """The signatures of an earlier base shard."""
+def sidecar_path(artifacts: Sequence[Artifact], port: str, key: str) -> Path:
+    """The sidecar of an earlier base shard in one port."""
     for artifact in artifacts:
-        for shard in artifact.shards("signatures"):
+        for shard in artifact.shards(port):
             if shard.of == key:
                 return artifact.shard_path(shard)
-    raise DataError(f"no earlier artifact holds signatures of base shard {key}; run its dedup_minhash node again")
+    raise DataError(f"no earlier artifact holds {port} of base shard {key}; run its dedup_minhash node again")

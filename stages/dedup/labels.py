@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from data_specs.errors import DataError
 from stages.dedup.partition_files import save_array
@@ -95,6 +96,29 @@ class Labels:
             if len(group):
                 found[group] = np.load(self._paths[int(shards[group[0]])], mmap_mode="r")[rows[group]]
         return found
+
+
+def find_words(high: np.ndarray, low: np.ndarray, known_high: np.ndarray, known_low: np.ndarray) -> np.ndarray:
+    """Place of every 128-bit value among known ones (distinct, sorted by high, then low); -1 where it is none."""
+    if not len(known_high):
+        return np.full(len(high), -1, dtype=np.int64)
+    place = np.minimum(np.searchsorted(known_high, high), len(known_high) - 1)
+    while True:  # equal upper words with other lower ones: next to never, but what is removed must be sure
+        step = (known_high[place] == high) & (known_low[place] < low) & (place + 1 < len(known_high))
+        if not step.any():
+            break
+        place = place + step
+    return np.where((known_high[place] == high) & (known_low[place] == low), place, -1)
+
+
+def read_quality(path: Path, name: str, best: str, num_rows: int) -> np.ndarray:
+    """Quality of every row of a base shard from its signals sidecar, float64, larger is better; -inf where it has no
+    value. ``best`` says whether the "highest" or the "lowest" value of signal ``name`` is the best."""
+    column = pq.read_table(path, columns=[name]).column(name)
+    if len(column) != num_rows:
+        raise DataError(f"{path}: {len(column)} signals for a base shard of {num_rows} documents")
+    values = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
+    return np.where(np.isnan(values), -np.inf, values if best == "highest" else -values)
 
 
 def source_matrix(removed: np.ndarray, keepers: np.ndarray, sources: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -13,8 +13,7 @@ from data_specs.errors import DataError
 from stages.base import UnitOutput
 from stages.dedup.buckets import BAND_ENTRY, PAIR, Buckets, distinct_pairs
 from stages.dedup.exact_phases import range_partition
-from stages.dedup.keeper import keeper_order
-from stages.dedup.labels import LABEL, Labels, doc_id_hex, make_labels, source_matrix, words_to_binary
+from stages.dedup.labels import LABEL, Labels, doc_id_hex, make_labels, read_quality, source_matrix, words_to_binary
 from stages.dedup.minhash_stage import Chain
 from stages.dedup.partition_files import PartitionWriter, read_partition, save_array
 from stages.dedup.removals import REMOVAL, decide_shard
@@ -22,7 +21,7 @@ from stages.dedup.shingles import UNITS
 from stages.dedup.signature import Signer, band_keys
 from stages.dedup.similarity import EDGE, SetWriter, ShingleSets, compare
 from stages.dedup.view_input import ShardPayload
-from stages.dedup.walk import components, keeper_walk
+from stages.dedup.walk import components, decide_pairs
 from stages.text.arrow_text import text_buffers
 
 REASON = "near_duplicate"
@@ -89,7 +88,7 @@ def recall_shard(chain: Chain, payload: ShardPayload, out: UnitOutput) -> dict[s
             part = inside[start : start + len(column)]
             if column.is_null().to_numpy(zero_copy_only=False)[part].any():
                 raise DataError(f"{path}: a document that stayed has no signature")
-            signatures = _signatures(column, chain.config.num_permutations)
+            signatures = signature_values(column, chain.config.num_permutations)
             keys = band_keys(signatures, part, chain.num_bands, chain.rows_per_band)[part]
             entries = np.empty(keys.shape, dtype=BAND_ENTRY)
             entries["key"] = keys
@@ -101,7 +100,7 @@ def recall_shard(chain: Chain, payload: ShardPayload, out: UnitOutput) -> dict[s
     return {"num_documents": int(inside.sum())}
 
 
-def _signatures(column: pa.Array, num_permutations: int) -> np.ndarray:
+def signature_values(column: pa.Array, num_permutations: int) -> np.ndarray:
     """Signatures uint32 [N, P] of a sidecar column; null rows hold anything."""
     width = 4 * num_permutations
     content = np.frombuffer(column.buffers()[1], dtype=np.uint8)[column.offset * width :][: len(column) * width]
@@ -113,11 +112,7 @@ def _quality(chain: Chain, payload: ShardPayload) -> np.ndarray:
     name, path = chain.config.quality_signal, chain.signals[payload.index]
     if name is None or path is None:
         return np.zeros(payload.shard.rows)
-    column = pq.read_table(path, columns=[name]).column(name)
-    if len(column) != payload.shard.rows:
-        raise DataError(f"{path}: {len(column)} signals for a base shard of {payload.shard.rows} documents")
-    values = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
-    return np.where(np.isnan(values), -np.inf, values if chain.config.quality_best == "highest" else -values)
+    return read_quality(path, name, chain.config.quality_best, payload.shard.rows)
 
 
 def _slices(chain: Chain, payload: ShardPayload) -> Iterator[tuple[pa.Table, np.ndarray, np.ndarray]]:
@@ -182,27 +177,25 @@ def write_sets(chain: Chain, payload: ShardPayload, out: UnitOutput) -> None:
 
 
 def compare_pairs(chain: Chain, part: int, out: UnitOutput) -> dict[str, int]:
-    """True similarity of the candidate pairs of one member range; keeps those at the threshold."""
+    """True similarity of the candidate pairs of one member range; those at the threshold are edges, those close below
+    are stored beside them."""
     labels = Labels(chain.labels, chain.view.starts)
     pairs = distinct_pairs(read_partition(chain.pairs, PAIR, part))
     edges = [np.empty(0, dtype=EDGE)]
     for block, similarity in compare(pairs, ShingleSets(chain.sets, labels)):
-        high = similarity >= chain.config.threshold
-        edge = np.empty(int(high.sum()), dtype=EDGE)
-        edge["member"], edge["better"], edge["similarity"] = (
-            block["member"][high],
-            block["better"][high],
-            similarity[high],
-        )
-        edges.append(edge)
-        member, better = labels.gather(edge["member"]), labels.gather(edge["better"])
+        stored = similarity >= chain.config.threshold - chain.config.stored_margin
+        close = np.empty(int(stored.sum()), dtype=EDGE)
+        close["member"], close["better"] = block["member"][stored], block["better"][stored]
+        close["similarity"] = similarity[stored]
+        edges.append(close[close["similarity"] >= chain.config.threshold])
+        member, better = labels.gather(close["member"]), labels.gather(close["better"])
         out.write(
             "pairs",
             pa.table(
                 {
                     "doc_id": words_to_binary(member["doc_id_high"], member["doc_id_low"]),
                     "better": words_to_binary(better["doc_id_high"], better["doc_id_low"]),
-                    "similarity": edge["similarity"],
+                    "similarity": close["similarity"],
                 }
             ),
         )
@@ -218,16 +211,12 @@ def walk_edges(chain: Chain, part: int, out: UnitOutput) -> dict[str, Any]:
     edges = np.concatenate([np.load(path) for path in chain.edges])
     numbers, where = np.unique(np.concatenate([edges["member"], edges["better"]]), return_inverse=True)
     found = labels.gather(numbers)
-    order = keeper_order(found, np.asarray(chain.ranks), chain.config.keeper_order)
-    place = np.empty(len(numbers), dtype=np.int64)
-    place[order] = np.arange(len(numbers))
-    numbers, found = numbers[order], found[order]  # from here on documents are numbered in keeper order
-    member, better = place[where[: len(edges)]], place[where[len(edges) :]]
-    chosen = keeper_walk(len(numbers), better, member, edges["similarity"])
-    gone = np.flatnonzero(chosen >= 0)
-    kept = better[chosen[gone]]
+    left, right = where[: len(edges)], where[len(edges) :]
+    walked = decide_pairs(found, np.asarray(chain.ranks), left, right, edges["similarity"], chain.config.keeper_order)
+    numbers, found = numbers[walked.order], found[walked.order]  # from here on numbered in keeper order
+    gone, kept = walked.gone, walked.kept_for
     shards, rows = labels.place(numbers)
-    similarity = edges["similarity"][chosen[gone]]
+    similarity = edges["similarity"][walked.chosen[gone]]
 
     removals = np.empty(len(gone), dtype=REMOVAL)
     removals["row"], removals["similarity"] = rows[gone], similarity
@@ -235,7 +224,7 @@ def walk_edges(chain: Chain, part: int, out: UnitOutput) -> dict[str, Any]:
     with PartitionWriter(out.scratch("removals.bin"), REMOVAL, len(view.shards)) as writer:
         writer.append(shards[gone], removals)
 
-    roots = components(len(numbers), better, member)
+    roots = components(len(numbers), walked.better, walked.member)
     by_doc_id = np.lexsort((found["doc_id_low"], found["doc_id_high"], roots))
     firsts = by_doc_id[np.flatnonzero(np.diff(roots[by_doc_id], prepend=-1))]  # smallest doc_id of every component
     name = np.empty(len(numbers), dtype=np.int64)
@@ -310,7 +299,7 @@ def decide(chain: Chain, payload: ShardPayload, out: UnitOutput) -> None:
     names = pa.array(chain.view.domains, pa.string()).take(pa.array(domain, mask=labels["source"] < 0))
     table = pa.table(
         {"cluster": pa.compute.if_else(outside, pa.scalar(None, pa.binary(16)), words_to_binary(high, low)),
-         "cluster_domain": names}
+         "cluster_domain": names, "characters": pa.array(labels["characters"], mask=labels["source"] < 0)}
     )  # fmt: skip
     for start in range(0, max(1, table.num_rows), 1 << 20):
         out.write("clusters", table.slice(start, 1 << 20), of=payload.shard.key)

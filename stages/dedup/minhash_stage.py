@@ -20,7 +20,9 @@ those that stayed there: their signatures are taken from the artifact (phase ``r
 candidates are read; an earlier document is always the keeper and never decided again. A cluster is named by its
 smallest doc_id, earlier documents included.
 
-Output ports beside the decisions: ``clusters`` (sidecar), ``signatures`` (sidecar), ``pairs`` (edges).
+Output ports beside the decisions: ``clusters`` (sidecar, with the characters of every document), ``signatures``
+(sidecar), ``pairs`` (similarities at the threshold and close below it). From these ``kaitian preview`` decides again
+at a higher threshold or for other keepers (:mod:`stages.dedup.what_if`).
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from data_specs.errors import SpecError, StageError, nearest
 from data_specs.view import ViewShard
 from stages.base import VIEW, Port, Stage, StageContext, Work
 from stages.dedup.criteria import CRITERIA, DEFAULT_CRITERIA
-from stages.dedup.earlier import check_apart, check_earlier, signature_path
+from stages.dedup.earlier import check_apart, check_earlier, sidecar_path
 from stages.dedup.shingles import SHINGLE_SCHEME, SIGNATURE_SCHEME, UNITS, ShingleLengths
 from stages.dedup.view_input import ViewInput, partition_units
 
@@ -77,6 +79,8 @@ class DedupMinHashConfig:
     #: Stop when more than this share of a source would go, and at least ``min_removed_documents`` of it; null: never.
     max_removed_ratio: float | None = field(default=0.9, metadata=execution())
     min_removed_documents: int = field(default=100, metadata=execution())
+    #: Similarities this far below the threshold are stored too: who only just stays can be looked at.
+    stored_margin: float = 0.05
     #: Clusters of at least this many documents are named in the facts.
     cluster_alarm: int = 1000
 
@@ -127,6 +131,8 @@ class DedupMinHashConfig:
             raise ValueError(f"max_removed_ratio ({self.max_removed_ratio}) must lie in (0, 1], or be null for never")
         if self.min_removed_documents < 1:
             raise ValueError(f"min_removed_documents ({self.min_removed_documents}) must be at least 1")
+        if not 0 <= self.stored_margin <= 1:
+            raise ValueError(f"stored_margin ({self.stored_margin}) must lie in [0, 1]")
         if self.cluster_alarm < 2:
             raise ValueError(f"cluster_alarm ({self.cluster_alarm}) must be at least 2: one document is no cluster")
 
@@ -158,7 +164,7 @@ class Chain:
 class DedupMinHash(Stage[DedupMinHashConfig]):
     """View -> decisions, clusters, signatures, pairs; a removed document names its keeper in ``detail``."""
 
-    version = 1
+    version = 2
     config_type = DedupMinHashConfig
     inputs: Mapping[str, Port] = {
         "documents": VIEW,
@@ -212,7 +218,7 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
             config=self.config,
             ranks=tuple(view.ranks(self.config.source_priority)),
             num_earlier=len(old),
-            signatures=tuple(signature_path(earlier, shard.key) for shard in old),
+            signatures=tuple(sidecar_path(earlier, "signatures", shard.key) for shard in old),
             signals=(None,) * len(old) + self._signals(ctx, shards),
             num_bands=num_bands,
             rows_per_band=rows_per_band,

@@ -17,7 +17,7 @@ from data_specs.pair import is_pair
 from stages.base import UnitOutput
 from stages.dedup.exact_phases import range_partition
 from stages.dedup.keeper import keeper_order
-from stages.dedup.labels import LABEL, Labels, doc_id_hex, make_labels
+from stages.dedup.labels import LABEL, Labels, doc_id_hex, find_words, make_labels
 from stages.dedup.paragraph_kernel import PARAGRAPH, find_paragraphs
 from stages.dedup.paragraph_stage import LINE_FEEDS, ParagraphChain
 from stages.dedup.partition_files import PartitionWriter, read_partition
@@ -212,21 +212,13 @@ def cut_shard(
 
 def _hits(paragraphs: np.ndarray, repeated: np.ndarray, first_number: int) -> tuple[np.ndarray, np.ndarray]:
     """(paragraphs to cut, place of each in the sorted ``repeated``): all but the first in the keeper."""
-    place = np.searchsorted(repeated["high"], paragraphs["high"])
-    place = np.minimum(place, max(0, len(repeated) - 1))
-    if not len(repeated):
-        return paragraphs[:0], place[:0]
-    while True:  # equal upper words with other lower ones: next to never, but a cut must be sure
-        step = (repeated["high"][place] == paragraphs["high"]) & (repeated["low"][place] < paragraphs["low"])
-        step &= place + 1 < len(repeated)
-        if not step.any():
-            break
-        place += step
-    same = (repeated["high"][place] == paragraphs["high"]) & (repeated["low"][place] == paragraphs["low"])
-    own = np.flatnonzero(same & (repeated["keeper"][place] == first_number + paragraphs["row"]))
+    place = find_words(paragraphs["high"], paragraphs["low"], repeated["high"], repeated["low"])
+    paragraphs, place = paragraphs[place >= 0], place[place >= 0]
+    goes = np.ones(len(place), dtype=bool)
+    own = np.flatnonzero(repeated["keeper"][place] == first_number + paragraphs["row"])
     _, firsts = np.unique(place[own], return_index=True)  # a paragraph has one keeper, so the row need not be told
-    same[own[firsts]] = False
-    return paragraphs[same], place[same]
+    goes[own[firsts]] = False
+    return paragraphs[goes], place[goes]
 
 
 def _close_gaps(hits: np.ndarray, offsets: np.ndarray) -> None:

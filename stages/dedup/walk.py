@@ -7,8 +7,51 @@ stricter: documents are walked in keeper order, and one is removed only if it wa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
+
+from stages.dedup.criteria import DEFAULT_CRITERIA
+from stages.dedup.keeper import keeper_order
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What verified pairs decide; documents are numbered in keeper order."""
+
+    order: np.ndarray  # place of every document in the labels that were given, int64 [documents]
+    better: np.ndarray  # the earlier document of every pair, int64 [pairs]
+    member: np.ndarray  # the later one
+    chosen: np.ndarray  # pair by which each document goes, -1 for those that stay, int64 [documents]
+
+    @property
+    def gone(self) -> np.ndarray:
+        """Documents that go."""
+        return np.flatnonzero(self.chosen >= 0)
+
+    @property
+    def kept_for(self) -> np.ndarray:
+        """The keeper of each document that goes."""
+        return self.better[self.chosen[self.gone]]
+
+
+def decide_pairs(
+    labels: np.ndarray,
+    ranks: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    similarity: np.ndarray,
+    criteria: Sequence[str] = DEFAULT_CRITERIA,
+) -> Walked:
+    """Walk documents (:data:`stages.dedup.labels.LABEL`) in keeper order; ``left`` and ``right`` are places in
+    ``labels``, in any order inside a pair."""
+    order = keeper_order(labels, ranks, criteria)
+    place = np.empty(len(labels), dtype=np.int64)
+    place[order] = np.arange(len(labels))
+    better, member = np.minimum(place[left], place[right]), np.maximum(place[left], place[right])
+    return Walked(order, better, member, keeper_walk(len(labels), better, member, similarity))
 
 
 def components(num_nodes: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -178,3 +178,29 @@ def test_pool_rows_lead_back_to_documents(line: Line) -> None:
     assert seen
     assert seen <= documents
     assert DOCUMENTS.names[0] == "doc_id"
+
+
+def test_a_higher_threshold_is_previewed_as_it_is_run(line: Line, capsys: Any, tmp_path: Path) -> None:
+    """Last here: the run that it is compared with becomes the newest one."""
+    change = "nodes.dedup.config.threshold=0.9"
+    page = tmp_path / "preview.html"
+    assert line.kaitian("preview", "--node", "dedup", "--html", str(page), change) == 0
+    out = capsys.readouterr().out
+    assert "threshold: 0.7 -> 0.9" in out
+    assert "bands from 20 x 6" in out  # said, because a run would choose others and propose less
+    bands = "nodes.dedup.config.num_bands=20", "nodes.dedup.config.rows_per_band=6"
+    assert line.kaitian("run", change, *bands, "targets=[dedup]") == 0
+    store = Store.create(line.store)
+    again = run_artifacts(store, find_run(store, "last"))["dedup"]
+    before, after = line.artifacts["dedup"].facts["num_removed"], again.facts["num_removed"]
+    assert 0 < after < before
+    (total,) = (row.split()[1:] for row in out.splitlines() if row.strip().startswith("all "))
+    documents = line.artifacts["dedup"].manifest.ledger.total("document", "in")
+    assert total == [f"{n:,}" for n in (documents, before, after, before - after, 0)]
+    assert "just above the threshold: removed" in out
+    assert "just below the threshold: both stay" in out
+    text = page.read_text("utf-8")
+    assert text.count("<mark>") > 4
+    assert "Just below the threshold: both stay" in text
+    assert line.kaitian("preview", "--node", "dedup", "nodes.dedup.config.threshold=0.5") == 1
+    assert "pairs that were never looked for" in " ".join(capsys.readouterr().err.split())

@@ -12,6 +12,7 @@ from opencc import OpenCC
 
 from data_specs.errors import SpecError, StageError
 from data_specs.manifest import Artifact
+from data_specs.view import resolve_view
 from stages.decontaminate import item_index, kernel, scan
 from tests.stage_harness import Bench
 from tests.unit.dedup.corpus import Text, documents, removed, sidecar
@@ -193,5 +194,63 @@ def test_sets_too_large_for_one_index_stop_with_a_way_out(tmp_path: Path, monkey
 
 
 def test_an_unknown_policy_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="drop, report"):
-        run(Bench(tmp_path), [Text("a", CLEAN)], [LONG], {"policy": "cut"})
+    with pytest.raises(SpecError, match="drop, cut, report"):
+        run(Bench(tmp_path), [Text("a", CLEAN)], [LONG], {"policy": "cutt"})
+
+
+FAR = "".join(chr(0x5000 + n) for n in range(400))
+
+
+def test_a_cut_takes_the_span_with_its_margin_and_keeps_the_rest(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    texts = [
+        Text("middle", FAR[:300] + LONG + FAR[100:], domain="zh"),
+        Text("little", FAR[:20] + LONG + FAR[:40], domain="zh"),
+        Text("clean", FAR, domain="zh"),
+    ]
+    config = {"policy": "cut", "cut_margin": 10, "min_left_characters": 100}
+    made, gone = run(bench, texts, [LONG], config)
+    dropped, whole = run(bench, texts, [LONG])
+    assert evidence(made) == evidence(dropped)
+    assert whole == {"middle", "little"}
+    assert gone == {"little"}
+    kept = [text for batch in resolve_view([made], bench.open).shards()[0].kept_batches(["text"])
+            for text in batch.column("text").to_pylist()]  # fmt: skip
+    assert kept == [FAR[:290] + FAR[110:], FAR]
+    (first, second, third) = sidecar(made, "cuts")
+    assert (first["start"], first["end"]) == ([3 * 290], [3 * (300 + len(LONG) + 10)])
+    assert "evaluation item exam" in first["detail"][0]  # type: ignore[index]
+    assert third["start"] is None
+    (row,) = (row for row in sidecar(made, "decisions") if row["keep"] is False)
+    assert (row["reason"], row["value"], row["limit"]) == ("little_left", 60 - 10 - 10, 100)
+    assert second["start"] == [3 * 10]
+    lost = 10 + len(LONG) + 10
+    assert made.facts["edits"] == {"web": {"documents": 1, "dropped": 1, "spans": 2, "characters": 2 * lost}}
+    ledger = made.manifest.ledger
+    assert ledger.total("character", "kept") == sum(map(len, kept))
+    assert ledger.total("character", "in") == sum(len(text.text) for text in texts)
+    assert ledger.total("document", "dropped") == 1
+
+
+def test_a_cut_in_a_text_that_was_cut_before_stands_in_the_base(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    menu = "首页 新闻 体育 财经 科技 军事 娱乐"
+    texts = [Text(f"{n}", f"{menu}\n{FAR}{n}" + (LONG if n == 2 else "")) for n in range(3)]
+    base = documents(bench, [texts])
+    one = bench.run(
+        "dedup_paragraphs", {"max_documents": 2, "keep": "none", "min_left_characters": 1}, {"documents": [base]}
+    )
+    config = {"policy": "cut", "cut_margin": 0}
+    two = bench.run("decontaminate", config, {"documents": [one], "evaluation": [evaluation(bench, LONG)]})
+    (text,) = (t for batch in resolve_view([two], bench.open).shards()[0].kept_batches(["text"])
+               for t in batch.column("text").to_pylist() if "2" in t)  # fmt: skip
+    assert text == f"{FAR}2"
+    assert sidecar(two, "cuts")[2]["start"] == [len(f"{menu}\n{FAR}2".encode())]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"), [({"cut_margin": -1}, "cut_margin"), ({"min_left_characters": 0}, "at least 1")]
+)
+def test_wrong_cuts_are_refused(tmp_path: Path, config: dict[str, int], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        run(Bench(tmp_path), [], [], config)

@@ -66,7 +66,8 @@ def test_laws_every_reported_pair_is_true_and_recall_follows_the_bands(shared_da
     base = documents(bench, [texts[:100], texts[100:]])
     made = bench.run("dedup_minhash", {"threshold": threshold}, {"documents": [base]})
     pairs = [row for shard in made.shards("pairs") for row in pq.read_table(made.shard_path(shard)).to_pylist()]
-    found = {frozenset((row["doc_id"], row["better"])): row["similarity"] for row in pairs}
+    assert min(row["similarity"] for row in pairs) >= threshold - 0.05  # the stored margin
+    found = {frozenset((r["doc_id"], r["better"])): r["similarity"] for r in pairs if r["similarity"] >= threshold}
     assert found.items() <= truth.items()
     facts = made.facts["signature"]
     curve = [1 - (1 - s ** facts["rows_per_band"]) ** facts["num_bands"] for s in truth.values()]
