@@ -53,7 +53,7 @@ class DecontaminateConfig:
 class Decontaminate(Stage[DecontaminateConfig]):
     """View of documents and evaluation sets -> decisions, with evidence."""
 
-    version = 2
+    version = 1
     config_type = DecontaminateConfig
     inputs: Mapping[str, Port] = {"documents": VIEW, "evaluation": VIEW}
     output = "decisions"

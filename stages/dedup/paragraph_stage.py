@@ -52,7 +52,7 @@ class DedupParagraphsConfig:
     #: al. 2020; C4); ``none``: all copies go, as in Llama 3.
     keep: str = "first"
     #: Shorter paragraphs (Han characters and words) are not looked at: headings, "Yes.", table cells are said by
-    #: anybody. FineWeb (Penedo et al. 2024, 3.4) tried lines of 10 words and more.
+    #: anybody. FineWeb (Penedo et al. 2024) tried lines of 10 words and more.
     min_tokens: int = 10
     #: A document of which fewer characters are left is dropped. 150: below it PanGu-alpha (3.1.1) drops a page.
     min_left_characters: int = 150

@@ -185,6 +185,7 @@ def full_run(folder: Path) -> Example:
         facts={
             "num_candidate_pairs": 9, "num_verified_pairs": 6, "threshold": 0.8, "num_removed": 5, "num_clusters": 4,
             "cluster_sizes": {"2": 3, "4-7": 1}, "removals": {"web": {"web": 2}, "docs": {"docs": 2, "web": 1}},
+            "largest_clusters": [{"num_documents": 6, "doc_id": "0" * 32, "alarm": False}],
         },
     )  # fmt: skip
     _training_part(example)
