@@ -35,8 +35,9 @@ class Signer:
         self._multipliers, self._increments = permutations(num_permutations, seed)
         self._tokens = np.empty(0, dtype=np.uint64)
 
-    def _reserve(self, offsets: np.ndarray) -> None:
-        needed = int(np.diff(offsets).max(initial=0)) + 2
+    def _reserve(self, num_bytes: int) -> None:
+        """Room for the tokens of a document of that size."""
+        needed = num_bytes + 2
         if self._tokens.shape[0] < needed:
             self._tokens = np.empty(needed, dtype=np.uint64)
 
@@ -47,7 +48,7 @@ class Signer:
         rows that are not ``inside`` hold zeros and unit -1."""
         signatures = np.zeros((inside.shape[0], self._multipliers.shape[0]), dtype=np.uint32)
         units = np.full(inside.shape[0], -1, dtype=np.int8)
-        self._reserve(offsets)
+        self._reserve(int(np.diff(offsets).max(initial=0)))
         kernel.sign(
             data, offsets, inside, is_code, self._table, self._lengths,
             self._multipliers, self._increments, self._tokens, signatures, units,
@@ -56,7 +57,7 @@ class Signer:
 
     def shingle_set(self, data: np.ndarray, offsets: np.ndarray, row: int, is_code: bool) -> np.ndarray:
         """Sorted distinct shingle hashes (uint64) of one document."""
-        self._reserve(offsets[row : row + 2])
+        self._reserve(int(offsets[row + 1] - offsets[row]))
         count, _ = kernel.shingle(
             data, offsets[row], offsets[row + 1], self._table, is_code, self._lengths, self._tokens
         )

@@ -65,13 +65,15 @@ def corpus(inputs: Sequence[Path], work: Path, results: Results) -> list[Text]:
 def _all(inputs: Sequence[Path], work: Path) -> Iterator[Text]:
     if not inputs:
         yield from generate(_GENERATED_BYTES)
-    for path in inputs:
+    for number, path in enumerate(inputs):
         if path.is_file():
-            yield from _lines(path)
+            found = _lines(path)
         elif cards := _matching_cards(path):
-            yield from _by_cards(path, cards, work)
+            found = _by_cards(path, cards, work)
         else:
-            yield from _by_files(path)
+            found = _by_files(path)
+        for text in found:  # two folders may hold files of one name
+            yield text._replace(name=f"{number}/{text.name}")
 
 
 def _lines(path: Path) -> Iterator[Text]:

@@ -7,7 +7,7 @@ OUTPUT_FOLDER/told.json with the version and the number of documents that stayed
 """
 
 import json
-import runpy
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -76,12 +76,8 @@ def text_dedup(source, out, workers):
         "cache_dir": out / "cache", "ngram": WORDS, "num_perm": NUM_BANDS * ROWS_PER_BAND, "b": NUM_BANDS,
         "r": ROWS_PER_BAND, "hash_func": "xxh3", "num_proc": workers,
     }  # fmt: skip
-    sys.argv = ["text_dedup.minhash", *(word for key, value in options.items() for word in (f"--{key}", str(value)))]
-    try:
-        runpy.run_module("text_dedup.minhash", run_name="__main__")
-    except SystemExit as stop:
-        if stop.code:
-            raise
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    subprocess.run([sys.executable, "-m", "text_dedup.minhash", *words], check=True)
     from datasets import load_from_disk
 
     return version("text-dedup"), len(load_from_disk(str(out / "kept")))
