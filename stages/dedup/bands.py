@@ -1,6 +1,22 @@
-"""How a signature is cut into bands: datasketch chooses, this file asks it. Needs no compiled kernel."""
+"""What datasketch decides: the permutations of a signature and how it is cut into bands. Needs no compiled kernel, so
+the driver asks once and the workers, who would spend a second each on importing datasketch, are told."""
 
 from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from stages.dedup.shingles import SIGNATURE_SCHEME
+
+
+@lru_cache(maxsize=8)
+def permutations(num_permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(multipliers, increments), uint32 [P] each, as datasketch draws them for ``seed``."""
+    from datasketch import MinHash
+
+    drawn = MinHash(num_perm=num_permutations, seed=seed, scheme=SIGNATURE_SCHEME).permutations
+    return np.ascontiguousarray(drawn[0], dtype=np.uint32), np.ascontiguousarray(drawn[1], dtype=np.uint32)
 
 
 def choose_bands(

@@ -38,7 +38,7 @@ _SAMPLES = 5
 def sign_shard(chain: Chain, payload: ShardPayload, out: UnitOutput) -> dict[str, Any]:
     """Labels, signatures and band entries of one base shard."""
     config, view, shard = chain.config, chain.view, payload.shard
-    signer = Signer(config.shingles, config.num_permutations, config.seed)
+    signer = Signer(config.shingles, chain.permutations)
     number = view.starts[payload.index]
     quality = _quality(chain, payload)
     labels: list[np.ndarray] = []
@@ -165,7 +165,7 @@ def write_sets(chain: Chain, payload: ShardPayload, out: UnitOutput) -> None:
     """Shingle sets of the candidates of one base shard."""
     numbers = np.unique(read_partition(chain.candidates, _NUMBER, payload.index)["number"])
     rows = numbers - chain.view.starts[payload.index]
-    signer = Signer(chain.config.shingles, chain.config.num_permutations, chain.config.seed)
+    signer = Signer(chain.config.shingles, chain.permutations)
     writer = SetWriter(out.scratch(f"sets/{payload.index:05d}.bin"))
     for start, table in payload.shard.groups_with(["domain", "text"], rows):  # groups without candidates are not read
         first, last = np.searchsorted(rows, [start, start + table.num_rows])

@@ -147,6 +147,7 @@ class Chain:
     num_earlier: int  # base shards of earlier corpora; they come first
     signatures: tuple[Path, ...]  # sidecars of these
     signals: tuple[Path | None, ...]  # per base shard; None where no quality was asked for
+    permutations: tuple[Any, Any]  # arrays uint32 [P]: (multipliers, increments) of the signatures
     num_bands: int
     rows_per_band: int
     num_key_ranges: int
@@ -199,6 +200,8 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
         return facts
 
     def _chain(self, ctx: StageContext) -> Chain:
+        from stages.dedup import bands
+
         num_bands, rows_per_band = self._bands()
         shards = ctx.view("documents").shards()
         earlier = ctx.inputs.get("earlier", ())
@@ -220,6 +223,7 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
             num_earlier=len(old),
             signatures=tuple(sidecar_path(earlier, "signatures", shard.key) for shard in old),
             signals=(None,) * len(old) + self._signals(ctx, shards),
+            permutations=bands.permutations(self.config.num_permutations, self.config.seed),
             num_bands=num_bands,
             rows_per_band=rows_per_band,
             num_key_ranges=key_ranges,
@@ -251,9 +255,9 @@ class DedupMinHash(Stage[DedupMinHashConfig]):
         config = self.config
         if config.num_bands is not None and config.rows_per_band is not None:
             return config.num_bands, config.rows_per_band
-        from stages.dedup.bands import choose_bands
+        from stages.dedup import bands
 
-        return choose_bands(
+        return bands.choose_bands(
             config.threshold, config.num_permutations, config.false_positive_weight, config.false_negative_weight
         )
 

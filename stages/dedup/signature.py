@@ -1,6 +1,6 @@
 """MinHash signatures of Arrow text, equal value for value to ``datasketch.MinHash`` (2.x, scheme affine32).
 
-datasketch stays the authority: it draws the permutations and (see :mod:`stages.dedup.bands`) chooses the bands; only
+datasketch stays the authority: it draws the permutations and chooses the bands (:mod:`stages.dedup.bands`); only
 the loop over shingles is ours. A signature made here loads there with
 ``MinHash(hashvalues=..., seed=..., scheme="affine32")``. The input hash of a shingle is the upper half of its 64-bit
 hash.
@@ -8,31 +8,21 @@ hash.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from stages.dedup import kernel
 from stages.dedup.folding import folding_table
-from stages.dedup.shingles import SIGNATURE_SCHEME, ShingleLengths
-
-
-@lru_cache(maxsize=8)
-def permutations(num_permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(multipliers, increments), uint32 [P] each, as datasketch draws them for ``seed``."""
-    from datasketch import MinHash
-
-    drawn = MinHash(num_perm=num_permutations, seed=seed, scheme=SIGNATURE_SCHEME).permutations
-    return np.ascontiguousarray(drawn[0], dtype=np.uint32), np.ascontiguousarray(drawn[1], dtype=np.uint32)
+from stages.dedup.shingles import ShingleLengths
 
 
 class Signer:
-    """Signatures of batches of documents, with the scratch buffer that they share."""
+    """Signatures of batches of documents, with the scratch buffer that they share; ``drawn`` are the permutations of
+    :func:`stages.dedup.bands.permutations`."""
 
-    def __init__(self, lengths: ShingleLengths, num_permutations: int, seed: int) -> None:
+    def __init__(self, lengths: ShingleLengths, drawn: tuple[np.ndarray, np.ndarray]) -> None:
         self._table = folding_table()
         self._lengths = np.array(lengths.by_unit(), dtype=np.int64)
-        self._multipliers, self._increments = permutations(num_permutations, seed)
+        self._multipliers, self._increments = drawn
         self._tokens = np.empty(0, dtype=np.uint64)
 
     def _reserve(self, num_bytes: int) -> None:

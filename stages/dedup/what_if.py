@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from data_specs.errors import DataError, SpecError
 from data_specs.manifest import Artifact
+from stages.dedup.bands import permutations
 from stages.dedup.buckets import BAND_ENTRY, Buckets
 from stages.dedup.earlier import sidecar_path
 from stages.dedup.labels import LABEL, doc_id_words, find_words, make_labels, read_quality
@@ -237,7 +238,7 @@ def _band_keys(stored: StoredPairs, config: DedupMinHashConfig, bands: tuple[int
 def _compare(stored: StoredPairs, config: DedupMinHashConfig, pairs: np.ndarray) -> np.ndarray:
     """True Jaccard similarity of pairs of places, from the texts."""
     documents = np.unique(pairs)
-    signer = Signer(config.shingles, config.num_permutations, config.seed)
+    signer = Signer(config.shingles, permutations(config.num_permutations, config.seed))
     sets: dict[int, np.ndarray] = {}
     for shard, group, rows in stored.by_shard(stored.numbers[documents]):
         of_row = dict(zip(rows.tolist(), documents[group].tolist(), strict=True))

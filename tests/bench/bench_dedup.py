@@ -21,8 +21,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from stages.dedup.bands import permutations
 from stages.dedup.shingles import ShingleLengths
-from stages.dedup.signature import Signer, permutations
+from stages.dedup.signature import Signer
 from stages.text.arrow_text import text_buffers
 from tests.bench.measure import Results, arguments, measured, median_seconds
 from tests.stage_harness import Bench
@@ -90,7 +91,7 @@ def bench_kernel(name: str, texts: list[str], is_code: bool, results: Results, r
     """Text to signature on one core, beside datasketch on a part of the same texts; raises where a value differs."""
     data, offsets = text_buffers(pa.array(texts))
     everything, code = np.ones(len(texts), dtype=bool), np.full(len(texts), is_code)
-    signer = Signer(ShingleLengths(), NUM_PERMUTATIONS, 1)
+    signer = Signer(ShingleLengths(), permutations(NUM_PERMUTATIONS, 1))
     signer.sign(data, offsets[:2], everything[:1], code[:1])  # compile
     speed = len(data) / 1e6 / median_seconds(lambda: signer.sign(data, offsets, everything, code), repeat)
     results.add(f"sign.{name}", speed, "MB/s/core", len(texts))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ def corpus(inputs: Sequence[Path], work: Path, results: Results) -> list[Text]:
             content = text.text.replace("\0", "").encode("utf-8", "ignore")
             if len(text.text) >= MIN_CHARACTERS and len(content) <= MAX_BYTES:
                 seen.setdefault(xxhash.xxh3_128_digest(content), text._replace(text=content.decode("utf-8")))
-        temporary = kept.with_suffix(".tmp")
+        temporary = kept.with_suffix(f".{os.getpid()}.tmp")
         with temporary.open("w", encoding="utf-8") as handle:
             for digest in sorted(seen):
                 handle.write(json.dumps(seen[digest], ensure_ascii=False) + "\n")

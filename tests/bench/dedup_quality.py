@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_specs.manifest import Artifact
-from stages.dedup.bands import proposal_probability
+from stages.dedup.bands import permutations, proposal_probability
 from stages.dedup.minhash_stage import DedupMinHashConfig
 from stages.dedup.signature import Signer
 from stages.text.arrow_text import text_buffers
@@ -42,7 +42,7 @@ def quality(texts: Sequence[Text], work: Path, table: Table, results: Results) -
 
 def shingle_sets(texts: Sequence[Text], config: DedupMinHashConfig) -> list[np.ndarray]:
     """Distinct shingles of every document as the stage sees them."""
-    signer = Signer(config.shingles, config.num_permutations, config.seed)
+    signer = Signer(config.shingles, permutations(config.num_permutations, config.seed))
     data, offsets = text_buffers(pa.array([text.text for text in texts]))
     return [
         signer.shingle_set(data, offsets, row, text.domain in config.code_domains) for row, text in enumerate(texts)

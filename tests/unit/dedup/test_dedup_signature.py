@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.dedup import kernel
-from stages.dedup.bands import choose_bands, proposal_probability
+from stages.dedup.bands import choose_bands, permutations, proposal_probability
 from stages.dedup.folding import COMPOSES, SPACE, UNSPACED, WORD, folding_table
 from stages.dedup.shingles import CHARACTERS, CODE, UNITS, WORDS, ShingleLengths
 from stages.dedup.signature import Signer, band_keys
@@ -35,13 +35,13 @@ TEXTS = [
 
 def shingles(text: str, is_code: bool = False, lengths: ShingleLengths = LENGTHS) -> np.ndarray:
     data, offsets = text_buffers(pa.array([text]))
-    return Signer(lengths, 8, 1).shingle_set(data, offsets, 0, is_code)
+    return Signer(lengths, permutations(8, 1)).shingle_set(data, offsets, 0, is_code)
 
 
 def sign(texts: list[str], is_code: bool, num_permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     data, offsets = text_buffers(pa.array(texts, pa.string()))
     everything = np.ones(len(texts), dtype=bool)
-    signer = Signer(LENGTHS, num_permutations, seed)
+    signer = Signer(LENGTHS, permutations(num_permutations, seed))
     return signer.sign(data, offsets, everything, np.full(len(texts), is_code))
 
 
@@ -154,7 +154,9 @@ def test_lengths_are_checked() -> None:
 
 def test_rows_outside_the_view_are_left_alone() -> None:
     data, offsets = text_buffers(pa.array(["a b c d e f", "g h i j k l"]))
-    signatures, units = Signer(LENGTHS, 4, 1).sign(data, offsets, np.array([False, True]), np.array([False, False]))
+    signatures, units = Signer(LENGTHS, permutations(4, 1)).sign(
+        data, offsets, np.array([False, True]), np.array([False, False])
+    )
     assert units.tolist() == [-1, WORDS]
     assert signatures[0].tolist() == [0, 0, 0, 0]
     assert signatures[1].all()
@@ -164,7 +166,7 @@ def test_a_slice_of_a_column_reads_its_own_rows() -> None:
     column = pa.array(["first one here", *TEXTS])
     data, offsets = text_buffers(column.slice(3, 4))
     everything, prose = np.ones(4, dtype=bool), np.zeros(4, dtype=bool)
-    sliced, _ = Signer(LENGTHS, 16, 1).sign(data, offsets, everything, prose)
+    sliced, _ = Signer(LENGTHS, permutations(16, 1)).sign(data, offsets, everything, prose)
     np.testing.assert_array_equal(sliced, sign(TEXTS[2:6], False, 16, 1)[0])
 
 
