@@ -144,9 +144,11 @@ def chain(
             try:
                 theirs[name].add(peer(name, python, source, out))
             except RuntimeError as failure:
+                print(failure, flush=True)
                 table.skip(f"chain against {name}", f">= {FASTER[name]:g}x", f"failed: {str(failure)[-200:]!r}")
                 del peers[name], theirs[name]
                 continue
+            print(f"{name}: {theirs[name].seconds[-1]:.1f} s", flush=True)
             told[name] = json.loads((out / "told.json").read_text("utf-8"))
 
     def rate(seconds: Sequence[float]) -> float:
