@@ -64,8 +64,9 @@ def write_jsonl(texts: Sequence[Text], folder: Path) -> int:
         num_bytes += len(text.text.encode())
     for handle in handles:
         handle.close()
-    (folder / "cards").mkdir()
-    (folder / "cards" / "mixed.yaml").write_text(_CARD, "utf-8")
+    cards = folder.with_name("cards")  # peers read whatever lies beside the text
+    cards.mkdir()
+    (cards / "mixed.yaml").write_text(_CARD, "utf-8")
     return num_bytes
 
 
@@ -81,7 +82,7 @@ def ours(source: Path, store: Path) -> tuple[Usage, dict[str, float], dict[str, 
     usage = measure_command(
         [
             sys.executable, "-m", "pipelines.cli", "run", "pipeline=corpus", "targets=[dedup]", f"data_root={source}",
-            f"store={store}", f"cards=[{source / 'cards'}]", "nodes.ingest.inputs.sources=[source:mixed]",
+            f"store={store}", f"cards=[{source.with_name('cards')}]", "nodes.ingest.inputs.sources=[source:mixed]",
             "nodes.dedup.inputs.documents=ingest",
             *(f"nodes.dedup.config.{name}={value}" for name, value in config.items()),
         ]
