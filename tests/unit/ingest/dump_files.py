@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -101,3 +103,12 @@ def books(artifact: Artifact, unit: str = "record") -> dict[str, int]:
         for entry, (count, _) in artifact.manifest.ledger.items()
         if entry.unit == unit
     }
+
+
+def zip_file(members: Mapping[str, bytes]) -> bytes:
+    """A zip archive, which is what a WACZ package is, too."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return target.getvalue()

@@ -21,7 +21,7 @@ from stages.ingest.byte_stream import open_stream
 from stages.ingest.file_reader import read_files
 from stages.ingest.options import FileFields, IngestConfig, card_fields
 from stages.ingest.record import Draft, Failed, Outcome
-from tests.unit.ingest.dump_files import PARAGRAPH, html_page
+from tests.unit.ingest.dump_files import PARAGRAPH, html_page, zip_file
 
 CONFIG = IngestConfig()
 
@@ -41,14 +41,6 @@ def tar(members: dict[str, bytes], edit: Callable[[tarfile.TarInfo], None] = lam
             info.size = len(data)
             edit(info)
             archive.addfile(info, io.BytesIO(data))
-    return target.getvalue()
-
-
-def zip_file(members: dict[str, bytes]) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
     return target.getvalue()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from tests.unit.ingest.dump_files import (
     page_record,
     rows,
     warc_record,
+    zip_file,
 )
 
 CONFIG = IngestConfig()
@@ -49,14 +49,6 @@ def lz4_file(data: bytes) -> bytes:
     writer = Lz4Writer(target)
     writer.write(data)
     writer.close()
-    return target.getvalue()
-
-
-def wacz(members: dict[str, bytes]) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
-        for name, data in members.items():
-            package.writestr(name, data)
     return target.getvalue()
 
 
@@ -141,7 +133,7 @@ def test_wet_text_is_a_document_with_the_language_that_was_found(tmp_path: Path)
 
 
 def test_a_wacz_package_gives_the_records_of_all_its_archives(tmp_path: Path) -> None:
-    package = wacz(
+    package = zip_file(
         {
             "archive/one.warc.gz": gzip_members([page_record(1), page_record(2)]),
             "archive/two.warc": page_record(3),
@@ -156,16 +148,16 @@ def test_a_wacz_package_gives_the_records_of_all_its_archives(tmp_path: Path) ->
 
 
 def test_a_broken_wacz_member_leaves_its_neighbour(tmp_path: Path) -> None:
-    package = bytearray(wacz({"archive/one.warc": page_record(1) * 50, "archive/two.warc": page_record(3)}))
+    package = bytearray(zip_file({"archive/one.warc": page_record(1) * 50, "archive/two.warc": page_record(3)}))
     package[60] ^= 0xFF
     found = summary(read(tmp_path, bytes(package)))
     assert found[-2:] == ["broken_member", "http://a.example/3"]
-    assert summary(read(tmp_path, wacz({"a.txt": b"text"}))) == ["not_a_record"]
+    assert summary(read(tmp_path, zip_file({"a.txt": b"text"}))) == ["not_a_record"]
     assert summary(read(tmp_path, bytes(package[: len(package) // 2]))) == ["broken_archive"]
 
 
 def test_a_bomb_in_a_wacz_package_is_refused(tmp_path: Path) -> None:
-    package = wacz({"archive/one.warc": bytes(20 << 20), "archive/two.warc.gz": gzip_members([page_record(1)])})
+    package = zip_file({"archive/one.warc": bytes(20 << 20), "archive/two.warc.gz": gzip_members([page_record(1)])})
     assert summary(read(tmp_path, package)) == ["archive_bomb", "http://a.example/1"]
 
 

@@ -166,18 +166,23 @@ def test_a_pin_keeps_its_artifact_and_cannot_move(tmp_path: Path) -> None:
     assert digests(made)["late"] == digests(run)["shorter"]
 
 
-def test_an_interrupted_node_takes_over_finished_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stop before the manifest, lose one unit's record: just that unit is redone, and the digest is the same."""
-    whole = run_nodes(tmp_path / "whole", toy_nodes())
-    store = Store.create(tmp_path / "broken")
+def interrupt_at(owner: object, name: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the toy nodes until they first call ``owner.name``, which is as far as they come."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "build_manifest", stop)
+        patch.setattr(owner, name, stop)
         with pytest.raises(KeyboardInterrupt):
             run_plan(store, toy_plan(store, toy_nodes()))
+
+
+def test_an_interrupted_node_takes_over_finished_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop before the manifest, lose one unit's record: just that unit is redone, and the digest is the same."""
+    whole = run_nodes(tmp_path / "whole", toy_nodes())
+    store = Store.create(tmp_path / "broken")
+    interrupt_at(runner, "build_manifest", store, monkeypatch)
     records = sorted((store.root / "building" / "count").glob("*/units/count/*.json"))
     assert [path.stem for path in records] == ["00000", "00001", "00002", "00003"]
     records[1].unlink()
@@ -189,14 +194,7 @@ def test_an_interrupted_node_takes_over_finished_units(tmp_path: Path, monkeypat
 def test_killed_between_manifest_and_rename_nothing_is_redone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run_nodes(tmp_path / "whole", toy_nodes())
     store = Store.create(tmp_path / "broken")
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Store, "publish", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run_plan(store, toy_plan(store, toy_nodes()))
+    interrupt_at(Store, "publish", store, monkeypatch)
     finished = run_plan(store, toy_plan(store, toy_nodes()))
     assert finished.outcomes["count"].phases == []
     assert digests(finished) == digests(whole)
