@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.base import VIEW, Port, Stage, StageContext, UnitOutput, Work
+from stages.dedup.criteria import check_source_priority
 from stages.dedup.view_input import ShardPayload, ViewInput, partition_units
 
 REASON = "exact_duplicate"
@@ -30,8 +31,7 @@ class DedupExactConfig:
     source_priority: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(set(self.source_priority)) != len(self.source_priority):
-            raise ValueError(f"source_priority names a source twice: {', '.join(self.source_priority)}")
+        check_source_priority(self.source_priority)
 
 
 class DedupExact(Stage[DedupExactConfig]):

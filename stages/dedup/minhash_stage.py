@@ -37,7 +37,7 @@ from data_specs.config import execution
 from data_specs.errors import SpecError, StageError, nearest
 from data_specs.view import ViewShard
 from stages.base import VIEW, Port, Stage, StageContext, Work
-from stages.dedup.criteria import CRITERIA, DEFAULT_CRITERIA
+from stages.dedup.criteria import CRITERIA, DEFAULT_CRITERIA, check_source_priority
 from stages.dedup.earlier import check_apart, check_earlier, sidecar_path
 from stages.dedup.shingles import SHINGLE_SCHEME, SIGNATURE_SCHEME, UNITS, ShingleLengths
 from stages.dedup.view_input import ViewInput, partition_units
@@ -111,8 +111,7 @@ class DedupMinHashConfig:
                 f"false_positive_weight ({self.false_positive_weight}) and false_negative_weight "
                 f"({self.false_negative_weight}) must add up to 1"
             )
-        if len(set(self.source_priority)) != len(self.source_priority):
-            raise ValueError(f"source_priority names a source twice: {', '.join(self.source_priority)}")
+        check_source_priority(self.source_priority)
         for name in self.keeper_order:
             if name not in CRITERIA:
                 raise ValueError(f"keeper_order: {name!r} is no criterion.{nearest(name, CRITERIA)}")

@@ -29,6 +29,7 @@ from typing import Any
 
 from data_specs.errors import nearest
 from stages.base import VIEW, Port, Stage, StageContext, Unit, Work
+from stages.dedup.criteria import check_source_priority
 from stages.dedup.view_input import ViewInput, partition_units
 
 #: Unit of comparison -> line feeds that end it.
@@ -75,8 +76,7 @@ class DedupParagraphsConfig:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
         if self.num_reported < 0:
             raise ValueError(f"num_reported ({self.num_reported}) must not be negative")
-        if len(set(self.source_priority)) != len(self.source_priority):
-            raise ValueError(f"source_priority names a source twice: {', '.join(self.source_priority)}")
+        check_source_priority(self.source_priority)
 
 
 @dataclass(frozen=True)
