@@ -12,6 +12,7 @@ from stages.base import Stage
 CATALOG: dict[str, str] = {
     "ingest": "stages.ingest.stage:Ingest",
     "clean": "stages.clean.stage:Clean",
+    "cut_lines": "stages.filter.line_stage:CutLines",
     "signals": "stages.signals.stage:Signals",
     "train_classifier": "stages.classify.train_stage:TrainClassifier",
     "classify": "stages.classify.classify_stage:Classify",

@@ -22,7 +22,7 @@ from stages.dedup.paragraph_kernel import PARAGRAPH, find_paragraphs
 from stages.dedup.paragraph_stage import LINE_FEEDS, ParagraphChain
 from stages.dedup.partition_files import PartitionWriter, read_partition
 from stages.dedup.view_input import ShardPayload
-from stages.text.arrow_text import text_buffers
+from stages.text.arrow_text import span_characters, text_buffers
 
 DUPLICATE = "duplicate_paragraph"
 LITTLE_LEFT = "little_left"
@@ -201,7 +201,9 @@ def cut_shard(
             out.write(PORT, cuts_table(len(inside), hits["row"], begin, end, details), of=shard.key)
             np.add.at(num_spans, rows, 1)
             merged = Cuts.union(hits["row"], hits["start"], hits["end"])
-            np.add.at(num_cut, merged.row + row, _num_characters(data, offsets, merged))
+            begins = offsets[merged.row]
+            lost = span_characters(data, begins + merged.start, begins + merged.end)
+            np.add.at(num_cut, merged.row + row, lost)
             row += len(inside)
     elif shard.rows:
         out.write(PORT, pa.table([pa.nulls(shard.rows, field.type) for field in CUTS], schema=CUTS), of=shard.key)
@@ -253,15 +255,6 @@ def _excerpts(
             text = data[begin + int(one["start"]) : begin + int(one["end"])].tobytes().decode("utf-8")
             found[name] = text.strip()[:_EXCERPT_CHARACTERS]
     return found
-
-
-def _num_characters(data: np.ndarray, offsets: np.ndarray, spans: Cuts) -> np.ndarray:
-    """Characters of every span."""
-    if not len(spans.row):
-        return np.empty(0, dtype=np.int64)
-    bounds = np.stack([offsets[spans.row] + spans.start, offsets[spans.row] + spans.end], axis=1).ravel()
-    begins = np.append((data[: int(bounds[-1])] & 0xC0) != 0x80, False)  # a bound may be the end of the data
-    return np.add.reduceat(begins, bounds, dtype=np.int64)[::2]
 
 
 def _decide(

@@ -16,7 +16,8 @@ from data_specs.document import DECISIONS
 from data_specs.errors import DataError
 from stages.filter.rules import ANY_DOMAIN, Rule, RuleSets, active_rules
 
-_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+#: ``drop_if`` as a function of values and limit.
+COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def judge(
         fails = np.empty((len(rules), rows.size), dtype=bool)
         for index, (name, rule) in enumerate(rules):
             values[index] = _values(signals, rule.signal, rows, name)
-            _COMPARE[rule.drop_if](values[index], rule.limit, out=fails[index])
+            COMPARE[rule.drop_if](values[index], rule.limit, out=fails[index])
         judgements.append(Judgement(domain, rows, rules, values, fails, domain in rule_sets or ANY_DOMAIN in rule_sets))
     return judgements
 

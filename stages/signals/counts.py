@@ -126,11 +126,6 @@ DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10, 13)
 ENGLISH_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 #: FineWeb-2's stop words of `cmn_Hani`. 於 為 與 後 stand in traditional text only.
 CHINESE_WORDS = "的年在月是和日了於·為有被人中为他與後也而由"
-#: A line ends a sentence when its last mark, closing quotes and brackets left aside, is one of these. The full-width
-#: semicolon counts: Chinese statutes end their items with it.
-TERMINAL_MARKS = ".?!…。？！．｡；‼⁇⁈⁉؟।።"
-#: Marks that may follow the end of a sentence without hiding it.
-CLOSING_MARKS = "\"')]}”’»›」』）］｝】〉》〕〗〙〛＂＇"
 #: A line that starts with one of these is an item of a list; hyphens and asterisks only with white space behind them
 #: (in finance news *ST is the mark of a share).
 BULLETS = "•‣⁃◦▪▫■□●○◆◇▶◀►·※★☆–-*"

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 _EMPTY = np.zeros(0, dtype=np.uint8)
 _EMPTY.flags.writeable = False
-_NO_ROWS = pa.array([], pa.string())
+_NO_ROWS = pa.nulls(0, pa.string())  # pa.array would load pandas
 
 
 def text_buffers(column: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -29,3 +29,12 @@ def text_buffers(column: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.nda
     data = np.frombuffer(data_buffer, dtype=np.uint8) if data_buffer is not None else _EMPTY
     data.flags.writeable = False  # compiled loops know one kind of array, whoever owns the bytes
     return data, offsets.astype(np.int64)
+
+
+def span_characters(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Characters of spans of UTF-8 ``data`` that are in order, disjoint and not empty; int64 [spans]."""
+    if not len(starts):
+        return np.empty(0, dtype=np.int64)
+    bounds = np.stack([starts, ends], axis=1).ravel()
+    begins = np.append((data[: int(bounds[-1])] & 0xC0) != 0x80, False)  # a bound may be the end of the data
+    return np.add.reduceat(begins, bounds, dtype=np.int64)[::2]

@@ -34,6 +34,12 @@ CLASS_MASK = 0x0F
 #: The table ends here; its last entry is OTHER and stands for every code point beyond (tags, private use).
 TABLE_SIZE = 0x32400
 
+#: A line ends a sentence when its last mark, closing quotes and brackets left aside, is one of these. The full-width
+#: semicolon counts: Chinese statutes end their items with it.
+TERMINAL_MARKS = ".?!…。？！．｡；‼⁇⁈⁉؟।።"
+#: Marks that may follow the end of a sentence without hiding it.
+CLOSING_MARKS = "\"')]}”’»›」』）］｝】〉》〕〗〙〛＂＇"
+
 _LETTERS_OF_RUNS = dict(zip("o_hkglcadps", range(NUM_CLASSES), strict=True))
 
 

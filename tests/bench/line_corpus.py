@@ -31,6 +31,11 @@ _FILE_BYTES = 4_000_000
 _TAUGHT_EVERY, _TAUGHT_CHARACTERS = 3, 20_000
 _GENERATED_BYTES = 12_000_000
 _RULES = {"zh": "pangu_zh", "en": "[gopher_en, fineweb]", "code": "code_basic", "zh_en": "pair_basic"}
+#: C4's rules over lines as FineWeb uses them, for English as DataTrove's own filters mean it; Chinese has its own list.
+_LINE_RULES = {"zh": "pangu_zh", "en": "c4"}
+_LINES = ", config: {rules: {en: {line_end: {limit: null}}}}"
+#: Made text has no lines to speak of; the node reads it all the same.
+_MADE_LINES = ', config: {rules: {"*": {few_words: {measure: num_words, cut_if: "<", limit: 5}}}}'
 #: Random words satisfy no rule for natural text, so made text is only asked for its length.
 _MADE_RULES = '{"*": {min_tokens: {signal: num_tokens, drop_if: "<", limit: 200}}}'
 _CARD = """name: {name}
@@ -113,7 +118,13 @@ def _write_ours(folder: Path, domains: Iterable[str], *, is_real: bool) -> None:
     (cards / "line_bpe.yaml").write_text(bpe)
     sources = ", ".join(f"source:line_{domain}" for domain in domains)
     presets = "".join(f"  - /rules@nodes.filter.config.rules.{domain}: {_RULES[domain]}\n" for domain in domains)
+    presets += "".join(
+        f"  - /lines@nodes.lines.config.rules.{domain}: {_LINE_RULES[domain]}\n"
+        for domain in domains
+        if domain in _LINE_RULES
+    )
     rules = "" if is_real else f", config: {{rules: {_MADE_RULES}}}"
+    lines = (_LINES if "en" in domains else "") if is_real else _MADE_LINES
     # shards of one file each: the corpus is small beside the default of 64 MB, and two cores want many units
     head = f"  ingest: {{stage: ingest, inputs: {{sources: [{sources}]}}, config: {{group_bytes: 1024}}}}\n"
     bpe_node = (
@@ -128,8 +139,9 @@ def _write_ours(folder: Path, domains: Iterable[str], *, is_real: bool) -> None:
 
     (conf / "bench_line.yaml").write_text(
         f"# @package _global_\ndefaults:\n{presets if is_real else ''}  - _self_\nname: bench_line\nnodes:\n{head}"
-        "  signals: {stage: signals, inputs: {documents: ingest}}\n"
-        f"  filter: {{stage: filter, inputs: {{documents: ingest, signals: signals}}{rules}}}\n"
+        f"  lines: {{stage: cut_lines, inputs: {{documents: ingest}}{lines}}}\n"
+        "  signals: {stage: signals, inputs: {documents: lines}}\n"
+        f"  filter: {{stage: filter, inputs: {{documents: lines, signals: signals}}{rules}}}\n"
         "  dedup: {stage: dedup_minhash, inputs: {documents: filter}}\n"
         "  split: {stage: split, inputs: {documents: dedup, clusters: dedup}}\n"
         f"{tail('dedup')}"

@@ -42,9 +42,17 @@ _RULES = {
     },
     "*": {"long": {"signal": "num_characters", "drop_if": ">", "limit": 1800}},
 }
+_LINE_RULES = {
+    "*": {
+        "few": {"measure": "num_tokens", "cut_if": "<", "limit": 12, "order": 1},
+        "phrase": {"measure": "phrases", "phrases": ["the", "的"], "cut_if": ">", "limit": 3, "order": 2},
+        "torn": {"measure": "sentences_left", "cut_if": "<", "limit": 2, "takes": "document", "order": 3},
+    }
+}
 LINE = (
     Node("ingest", {"sources": ("golden_web", "golden_pages", "golden_modules")}, {"group_bytes": 32 << 10}),
     Node("clean", {"documents": ("ingest",)}),
+    Node("cut_lines", {"documents": ("clean",)}, {"rules": _LINE_RULES}),
     Node("signals", {"documents": ("clean",)}),
     Node("filter", {"documents": ("clean",), "signals": ("signals",)}, {"rules": _RULES}),
     Node("dedup_exact", {"documents": ("filter",)}),

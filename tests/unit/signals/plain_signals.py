@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from stages.signals.counts import BULLETS, CHINESE_WORDS, CLOSING_MARKS, ENGLISH_WORDS, TERMINAL_MARKS
+from stages.signals.counts import BULLETS, CHINESE_WORDS, ENGLISH_WORDS
 from stages.text import characters as c
-from stages.text.characters import character_class
+from stages.text.characters import CLOSING_MARKS, TERMINAL_MARKS, character_class
 
 URL = re.compile(r"(?:https?|ftp)://", re.IGNORECASE)
 NAME = "[0-9A-Za-z]"
