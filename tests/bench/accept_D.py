@@ -100,7 +100,11 @@ def main() -> int:
     parser.add_argument(
         "--max-bytes", type=int, default=60_000_000, help="bytes of text per domain in chain and kernel"
     )
-    parser.add_argument("--excluded", type=Path, help="JSON list of documents of the control that do hold an item")
+    parser.add_argument(
+        "--excluded",
+        type=Path,
+        help="JSON object: documents of the control that do hold an item, and why; for the recorded input control_overlaps.json",
+    )
     parser.add_argument("--repeat", type=int, default=3, help="times each speed is taken (the median counts)")
     parser.add_argument("--out", type=Path, help="file to append JSON lines to")
     for name in FASTER:

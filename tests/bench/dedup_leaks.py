@@ -46,7 +46,7 @@ def control(
     """All evaluation sets that ``data`` has against documents that should hold none of their items.
 
     What is flagged is written to ``control.jsonl`` in ``work``, for a person to look at: a document that really holds
-    an item goes into the file ``excluded`` (JSON list of ``source/name``) and counts no more.
+    an item goes into the file ``excluded`` (JSON object of ``source/name`` and the reason) and counts no more.
     """
     digests = DigestCache(work / "digests.json")
     sets = []
