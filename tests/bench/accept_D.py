@@ -103,7 +103,7 @@ def main() -> int:
     parser.add_argument(
         "--excluded",
         type=Path,
-        help="JSON object: documents of the control that do hold an item, and why; for the recorded input control_overlaps.json",
+        help="JSON object: documents of the control that do hold an item, and why (control_overlaps.json: ours)",
     )
     parser.add_argument("--repeat", type=int, default=3, help="times each speed is taken (the median counts)")
     parser.add_argument("--out", type=Path, help="file to append JSON lines to")
