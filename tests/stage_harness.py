@@ -21,6 +21,8 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.made: dict[str, Artifact] = {}
+        self.phase_seconds: dict[str, float] = {}  # of the newest run
+        self.scratch_bytes = 0  # that it held on disk before it swept
 
     def open(self, digest: str) -> Artifact:
         return self.made[digest]
@@ -55,6 +57,8 @@ class Bench:
         ctx = LocalContext(folder=folder, inputs=given, resources=Resources(), open_artifact=self.open)
         facts = stage.run(ctx)
         manifest: Manifest = build_manifest(stage_key, cls, payload, ctx, facts)
+        self.phase_seconds = {timing.phase: timing.seconds for timing in ctx.timings}
+        self.scratch_bytes = sum(path.stat().st_size for path in (folder / "scratch").rglob("*") if path.is_file())
         ctx.sweep()
         manifest.save(folder)
         self.made[digest] = Artifact(folder, manifest)

@@ -28,6 +28,10 @@ from tests.stage_harness import Bench
 MAX_BYTES = 4 * 2**30
 #: What still counts as linear: noise of one machine and caches that larger data fall out of.
 MAX_EXPONENT = 1.1
+BILLION = 10**9
+#: Phases of one unit, which no cluster makes faster, and what theirs holds per edge (see the stage's own table).
+_ALONE = ("walk",)
+_WALK_BYTES = 100
 _SHARD_ROWS = 100_000
 _WORDS = 40
 _VOCABULARY = 200_000
@@ -103,6 +107,30 @@ def check_removals(base: Artifact, made: Artifact) -> tuple[int, int]:
     return len(gone), sum(number not in kept for number in gone)
 
 
+def _constants(size: int, bench: Bench, made: Artifact, table: Table, results: Results) -> None:
+    """What one document costs in every phase, and what that makes for a billion on a cluster."""
+    micros = {phase: seconds / size * 1e6 for phase, seconds in bench.phase_seconds.items()}
+    for phase, cost in micros.items():
+        results.add(f"scale.{size}.{phase}", cost, "core-microseconds per document", size)
+    kept_bytes = sum(path.stat().st_size for path in made.path.rglob("*") if path.is_file()) / size
+    scratch_bytes = bench.scratch_bytes / size
+    results.add(f"scale.{size}.artifact", kept_bytes, "bytes per document", size)
+    results.add(f"scale.{size}.scratch", scratch_bytes, "bytes per document", size)
+    num_edges = made.facts["num_verified_pairs"]
+    spread = sum(cost for phase, cost in micros.items() if phase not in _ALONE)
+    alone = sum(cost for phase, cost in micros.items() if phase in _ALONE)
+    told = ", ".join(f"{phase} {cost:.2f}" for phase, cost in micros.items())
+    hours = BILLION * spread / 1e6 / 3600
+    table.check(
+        f"constants at {size:,} documents of {_WORDS} words, and a billion of them", "told",
+        f"microseconds of a core per document: {told}; on disk {kept_bytes:.0f} bytes, while it runs {scratch_bytes:.0f} "
+        f"more; {num_edges / size:.2f} edges per document. A billion: {hours:,.0f} core-hours in phases that spread "
+        f"({hours / 128:.1f} h on 128 cores), {BILLION * alone / 1e6 / 3600:.1f} h and some "
+        f"{BILLION * num_edges / size * _WALK_BYTES / 1e9:,.0f} GB in the walk, which is one unit; "
+        f"{BILLION * (kept_bytes + scratch_bytes) / 1e12:.1f} TB of disk", True,
+    )  # fmt: skip
+
+
 def scale(sizes: Sequence[int], work: Path, table: Table, results: Results) -> None:
     """Deduplicate every size; one row per size, one per exponent between neighbours."""
     seconds: list[float] = []
@@ -129,6 +157,7 @@ def scale(sizes: Sequence[int], work: Path, table: Table, results: Results) -> N
             f"({size / seconds[-1]:,.0f}/s), {peak / 2**20:.0f} MiB",
             wrong == 0 and removed == expected and peak < MAX_BYTES,
         )  # fmt: skip
+        _constants(size, bench, made, table, results)
         shutil.rmtree(folder)
     for place in range(1, len(sizes)):
         small, large = sizes[place - 1 : place + 1]

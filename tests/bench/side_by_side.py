@@ -113,7 +113,7 @@ def compare_lines(corpus: Corpus, work: Path, peers: Peers, repeat: int) -> dict
         ours.node_seconds.append({name: node["seconds"] for name, node in record["nodes"].items()})
         artifacts = run_artifacts(Store.existing(store), record)
         kept = {name: artifacts[name].manifest.ledger.total("document", KEPT) for name in ("filter", "dedup")}
-        came = artifacts["filter"].manifest.ledger.total("document", IN)
+        came = artifacts["lines"].manifest.ledger.total("document", IN)
         ours.told = {"in": came, **kept, "tokens": _num_tokens(artifacts["tokenize"])}
         if peers.datatrove:
             _datatrove(found.setdefault("datatrove", Series()), "line", corpus, work, peers)
