@@ -123,8 +123,8 @@ def _constants(size: int, bench: Bench, made: Artifact, table: Table, results: R
     hours = BILLION * spread / 1e6 / 3600
     table.check(
         f"constants at {size:,} documents of {_WORDS} words, and a billion of them", "told",
-        f"microseconds of a core per document: {told}; on disk {kept_bytes:.0f} bytes, while it runs {scratch_bytes:.0f} "
-        f"more; {num_edges / size:.2f} edges per document. A billion: {hours:,.0f} core-hours in phases that spread "
+        f"microseconds of a core per document: {told}; on disk {kept_bytes:.0f} bytes, in scratch {scratch_bytes:.0f}; "
+        f"{num_edges / size:.2f} edges per document. A billion: {hours:,.0f} core-hours in phases that spread "
         f"({hours / 128:.1f} h on 128 cores), {BILLION * alone / 1e6 / 3600:.1f} h and some "
         f"{BILLION * num_edges / size * _WALK_BYTES / 1e9:,.0f} GB in the walk, which is one unit; "
         f"{BILLION * (kept_bytes + scratch_bytes) / 1e12:.1f} TB of disk", True,
