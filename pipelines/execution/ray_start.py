@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_specs.errors import StageError
+from pipelines.execution.ray_head import lean_head
+
 #: Read by Ray when it is imported or started; set only where the user has not chosen.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -37,20 +40,37 @@ def start_local_ray(
         import ray
 
         _hush()
+        try:
+            # Workers inherit their environment. As a runtime environment it would suit none of the workers that Ray
+            # starts ahead, one for each CPU, and every first task would wait for another one.
+            with (
+                _environment(worker_environment(kernel_folder), override=True),
+                lean_head(watch_logs=not quiet_workers),
+            ):
+                _start(num_cpus or os.cpu_count(), object_store_bytes, quiet_workers)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _start(num_cpus: int | None, object_store_bytes: int, quiet_workers: bool) -> None:
+    import ray
+
+    try:
         ray.init(
             address="local",
-            num_cpus=num_cpus or os.cpu_count(),
+            num_cpus=num_cpus,
             _node_ip_address="127.0.0.1",
             include_dashboard=False,
             object_store_memory=object_store_bytes,
             logging_level=logging.ERROR,
             log_to_driver=not quiet_workers,
-            runtime_env={"env_vars": worker_environment(kernel_folder)},
         )
-        try:
-            yield
-        finally:
-            ray.shutdown()
+    except Exception as error:  # Ray raises whatever its parts raise
+        raise StageError(
+            f"a local Ray could not be started: {error}\nIts logs lie in session_latest/logs below $RAY_TMPDIR or "
+            f"/tmp/ray; `cluster=inline` runs everything in this process, without Ray"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -102,12 +122,15 @@ def _hush() -> None:
 
 
 @contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables that are unset, and take them back afterwards."""
-    added = {key: value for key, value in variables.items() if key not in os.environ}
-    os.environ.update(added)
+def _environment(variables: dict[str, str], *, override: bool = False) -> Iterator[None]:
+    """Set variables, those that are set already only with ``override``, and take all back afterwards."""
+    before = {key: os.environ.get(key) for key in variables}
+    os.environ.update({key: value for key, value in variables.items() if override or before[key] is None})
     try:
         yield
     finally:
-        for key in added:
-            os.environ.pop(key, None)
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
