@@ -12,6 +12,7 @@ import ray
 import ray.cloudpickle
 
 from data_specs.errors import KaitianError, SpecError, StageError
+from pipelines.execution.arrow_alone import leave_pandas_out
 from pipelines.execution.context import NodeContext, PendingUnit
 from pipelines.execution.unit_output import run_unit
 from stages.base import Work
@@ -31,6 +32,7 @@ _LOST_WORKER = (
 
 def _run_remote(folder: str, phase: str, index: int, key: str, packed: bytes, token: str, payload: Any) -> Any:
     if token not in _MADE:
+        leave_pandas_out()
         _MADE.clear()  # one phase at a time keeps one model in memory
         _MADE[token] = ray.cloudpickle.loads(packed)()
     try:
