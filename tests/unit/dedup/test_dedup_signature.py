@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.dedup import kernel
-from stages.dedup.bands import choose_bands, permutations, proposal_probability
+from stages.dedup.bands import CHOSEN, choose_bands, permutations, proposal_probability
 from stages.dedup.folding import COMPOSES, SPACE, UNSPACED, WORD, folding_table
+from stages.dedup.minhash_stage import DedupMinHashConfig
 from stages.dedup.shingles import CHARACTERS, CODE, UNITS, WORDS, ShingleLengths
 from stages.dedup.signature import Signer, band_keys
 from stages.text.arrow_text import text_buffers
@@ -93,6 +94,30 @@ def test_equal_band_keys_mean_equal_slices() -> None:
 def test_bands_are_those_of_datasketch(threshold: float, num_permutations: int, bands: tuple[int, int]) -> None:
     index = MinHashLSH(threshold=threshold, num_perm=num_permutations)
     assert choose_bands(threshold, num_permutations, 0.5, 0.5) == (index.b, index.r) == bands
+
+
+@pytest.mark.parametrize(("asked", "bands"), CHOSEN.items())
+def test_known_bands_are_what_datasketch_chooses(
+    asked: tuple[float, int, float, float], bands: tuple[int, int]
+) -> None:
+    threshold, num_permutations, *weights = asked
+    index = MinHashLSH(threshold=threshold, num_perm=num_permutations, weights=tuple(weights))
+    assert (index.b, index.r) == bands
+
+
+def test_the_defaults_need_no_question() -> None:
+    config = DedupMinHashConfig()
+    weights = (config.false_positive_weight, config.false_negative_weight)
+    assert (config.threshold, config.num_permutations, *weights) in CHOSEN
+
+
+@pytest.mark.parametrize(("num_permutations", "seed"), [(1, 0), (112, 1), (128, 7), (4096, 2**32 - 1)])
+def test_permutations_are_those_of_datasketch(num_permutations: int, seed: int) -> None:
+    drawn = MinHash(num_perm=num_permutations, seed=seed, scheme="affine32").permutations
+    multipliers, increments = permutations(num_permutations, seed)
+    assert multipliers.dtype == increments.dtype == np.uint32
+    np.testing.assert_array_equal(multipliers, drawn[0])
+    np.testing.assert_array_equal(increments, drawn[1])
 
 
 def test_weights_move_the_bands_towards_recall() -> None:
