@@ -207,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_one_place()
         from pipelines import commands
-        from pipelines.execution.arrow_alone import leave_pandas_out
+        from pipelines.execution.lean_imports import leave_pandas_out
 
         leave_pandas_out()
         return int(getattr(commands, options.verb.replace("-", "_"))(options) or 0)

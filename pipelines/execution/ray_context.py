@@ -12,8 +12,8 @@ import ray
 import ray.cloudpickle
 
 from data_specs.errors import KaitianError, SpecError, StageError
-from pipelines.execution.arrow_alone import leave_pandas_out
 from pipelines.execution.context import NodeContext, PendingUnit
+from pipelines.execution.lean_imports import leave_linear_algebra_out, leave_pandas_out
 from pipelines.execution.unit_output import run_unit
 from stages.base import Work
 
@@ -35,6 +35,7 @@ def _run_remote(folder: str, phase: str, index: int, key: str, packed: bytes, to
         leave_pandas_out()
         _MADE.clear()  # one phase at a time keeps one model in memory
         _MADE[token] = ray.cloudpickle.loads(packed)()
+        leave_linear_algebra_out()
     try:
         return run_unit(Path(folder), phase, index, key, _MADE[token], payload)
     except (KaitianError, OSError) as error:
