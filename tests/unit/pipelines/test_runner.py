@@ -11,6 +11,7 @@ from data_specs.errors import DataError, LedgerError, SpecError, StageError, Sto
 from pipelines import runner
 from pipelines.execution.context import LocalContext
 from pipelines.planner import EXTEND, REUSE, RUN
+from pipelines.runner import Run
 from pipelines.store.collect import find_garbage, remove_garbage
 from pipelines.store.store import Store
 from stages.base import Resources, Unit
@@ -28,6 +29,15 @@ def test_the_same_command_again_runs_nothing(tmp_path: Path) -> None:
     run_nodes(tmp_path, toy_nodes())
     again = run_nodes(tmp_path, toy_nodes())
     assert {name: outcome.state for name, outcome in again.outcomes.items()} == {"count": REUSE, "shorter": REUSE}
+
+
+def test_a_run_with_nothing_to_do_starts_no_engine(tmp_path: Path) -> None:
+    first = run_nodes(tmp_path, toy_nodes())
+    store = Store.create(tmp_path)
+    again = Run(store=store, plan=toy_plan(store, toy_nodes()), overrides=[])
+    again.execute(lambda: pytest.fail("an engine was started"))
+    assert again.status == "finished"
+    assert digests(again) == digests(first)
 
 
 def test_a_changed_threshold_runs_that_node_only_and_back_runs_nothing(tmp_path: Path) -> None:
