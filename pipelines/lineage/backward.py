@@ -21,7 +21,7 @@ from data_specs.errors import DataError, SpecError
 from data_specs.fingerprint import SHORT
 from data_specs.manifest import Artifact
 from data_specs.token_store import IndexedTokens, PoolReader
-from data_specs.view import resolve_view
+from data_specs.view import ViewShard, resolve_view
 from pipelines.lineage.ancestry import Ancestry
 from pipelines.lineage.sorted_tables import last_at_most, rows_equal
 from pipelines.lineage.spelled_text import span_in_text
@@ -65,7 +65,8 @@ class TokenOrigin:
     index: dict[str, Any]  # the document's row of the tokens artifact's index
     token_in_document: int
     text_bytes: tuple[int, int] | None  # span in the UTF-8 bytes of the document's text; None where nobody can say
-    document: dict[str, Any]  # row of the text shard that was tokenized
+    base_bytes: tuple[int, int] | None  # the same in the text as it is stored, before any line was cut from it
+    document: dict[str, Any]  # row of the text shard that was tokenized, its text without what was cut
 
 
 def cut_segments(segments: Sequence[Segment], first: int, context_length: int) -> list[Segment]:
@@ -135,18 +136,22 @@ def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:
             f"step {row.step} row {row.place} token {place}: id {token_id} of {index['url']}, token {inside} of "
             f"{index['length']}; it was imported as tokens (source {index['source']}), so no text stands behind it"
         )
-    document = read_document(ancestry, artifact, index["base"], index["row"])
+    shard = shard_of_view(ancestry, artifact, index["base"])
+    document = read_document(shard, index["row"])
     if document["doc_id"] != segment.doc_id:
         raise DataError(
             f"document {segment.doc_id.hex()}: row {index['row']} of {index['base']} is {document['doc_id'].hex()}"
         )
     spelled = spelling(ancestry.only("tokenizer").file("tokenizer"))
     special = {int(pools.facts["eod_id"]), int(pools.facts["pad_id"])}
-    span = token = None
+    span = base = token = None
     if spelled is not None and token_id not in special:
         ids = np.asarray(tokens[index["offset"] : offset + 1]).tolist()
         span, token = span_in_text(ids, spelled, index, document), spelled.pieces[token_id]
-    return TokenOrigin(row, place, token_id, token, segment, index, inside, span, document)
+    if span is not None:
+        first, last = shard.spans().to_base(*(np.array([value]) for value in (index["row"], *span)))
+        base = int(first[0]), int(last[0])
+    return TokenOrigin(row, place, token_id, token, segment, index, inside, span, base, document)
 
 
 def index_row(artifact: Artifact, shard: str, segment: Segment) -> dict[str, Any]:
@@ -157,12 +162,18 @@ def index_row(artifact: Artifact, shard: str, segment: Segment) -> dict[str, Any
     return entry
 
 
-def read_document(ancestry: Ancestry, tokens: Artifact, key: str, row: int) -> dict[str, Any]:
-    """A row of a text shard, its text as ``tokens`` was made of it; only its row group is read."""
+def shard_of_view(ancestry: Ancestry, tokens: Artifact, key: str) -> ViewShard:
+    """A text shard as ``tokens`` was made of it."""
     digests = [str(digest).split("@", 1)[0] for digest in tokens.manifest.payload["inputs"]["documents"]]
     view = resolve_view([ancestry.by_key(digest[:SHORT]) for digest in digests], lambda d: ancestry.by_key(d[:SHORT]))
     for shard in view.shards():
         if shard.key == key:
-            for start, table in shard.groups_with(DOCUMENTS.names, [row]):
-                return dict(table.slice(row - start, 1).to_pylist()[0])
-    raise DataError(f"{tokens.path}: its view has no row {row} of shard {key}")
+            return shard
+    raise DataError(f"{tokens.path}: its view has no shard {key}")
+
+
+def read_document(shard: ViewShard, row: int) -> dict[str, Any]:
+    """A row of a text shard, its text as the view has it; only its row group is read."""
+    for start, table in shard.groups_with(DOCUMENTS.names, [row]):
+        return dict(table.slice(row - start, 1).to_pylist()[0])
+    raise DataError(f"{shard.path}: there is no row {row}")

@@ -62,7 +62,10 @@ def print_token(console: Console, ancestry: Ancestry, origin: TokenOrigin) -> No
         said = "a target of the loss" if learned else "no target of the loss"
         _line(console, "laid out", f"by {index['renderer']}, sequence {index['part']} of the document; {said}")
     if origin.text_bytes is not None:
-        _line(console, "text", f"bytes {origin.text_bytes[0]}..{origin.text_bytes[1]}: {_around(origin)}")
+        before = ""
+        if origin.base_bytes is not None and origin.base_bytes != origin.text_bytes:
+            before = f" ({origin.base_bytes[0]}..{origin.base_bytes[1]} before anything was cut from it)"
+        _line(console, "text", f"bytes {origin.text_bytes[0]}..{origin.text_bytes[1]}{before}: {_around(origin)}")
     print_document(console, ancestry, origin.segment.doc_id)
 
 

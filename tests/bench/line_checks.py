@@ -73,8 +73,10 @@ def trace_tokens(store: Path, corpus: Corpus, wanted: int, seed: int = 7) -> lis
         row = batch_row(ancestry, step, chosen.randrange(BATCH_ROWS))
         place = chosen.randrange(sum(segment.length for segment in row.segments))
         origin = token_origin(ancestry, row, place)
-        if origin.token is None or origin.text_bytes is None:
+        if origin.token is None or origin.base_bytes is None:
             continue  # the end of a document has no bytes
+        if origin.base_bytes[1] - origin.base_bytes[0] != len(origin.token):
+            continue  # something was cut out of its middle
         source = ancestry.source_of(origin.document)
         found = read_raw_record(source, origin.document, ancestry.ingest_config(source))
         _check_raw_bytes(origin, found.data, corpus.folder / found.file)
@@ -93,12 +95,12 @@ def trace_tokens(store: Path, corpus: Corpus, wanted: int, seed: int = 7) -> lis
 
 def _check_raw_bytes(origin: TokenOrigin, data: bytes, path: Path) -> None:
     """What lineage calls the raw record is that line of the file, and the token is spelled there."""
-    assert origin.text_bytes is not None
+    assert origin.base_bytes is not None
     with gzip.open(path) as handle:
         line = next(line for number, line in enumerate(handle) if number == origin.document["record_index"])
     if data.strip() != line.strip():
         raise AssertionError(f"{path}: lineage reads another record than line {origin.document['record_index']}")
-    if json.loads(line)["text"].encode()[slice(*origin.text_bytes)] != origin.token:
+    if json.loads(line)["text"].encode()[slice(*origin.base_bytes)] != origin.token:
         raise AssertionError(f"{path}: line {origin.document['record_index']} has no {origin.token!r} at its place")
 
 

@@ -215,6 +215,8 @@ def test_a_cut_line_is_in_no_token_and_is_explained(line: Line) -> None:
     assert found.document["text"] == f"{MENU}\n{origin.document['text']}"
     first, last = origin.text_bytes or (0, 0)
     assert origin.document["text"].encode()[first:last] == origin.token
+    assert origin.base_bytes == (first + len(f"{MENU}\n".encode()), last + len(f"{MENU}\n".encode()))
+    assert found.document["text"].encode()[slice(*origin.base_bytes)] == origin.token
 
 
 def test_every_document_is_found_in_the_dump_by_its_locator(line: Line) -> None:
