@@ -40,6 +40,8 @@ def start_local_ray(
         import ray
 
         _hush()
+        if ray.is_initialized():
+            raise StageError("this process has a Ray already; call ray.shutdown() first, or use cluster.address=auto")
         try:
             # Workers inherit their environment. As a runtime environment it would suit none of the workers that Ray
             # starts ahead, one for each CPU, and every first task would wait for another one.
@@ -68,8 +70,8 @@ def _start(num_cpus: int | None, object_store_bytes: int, quiet_workers: bool) -
         )
     except Exception as error:  # Ray raises whatever its parts raise
         raise StageError(
-            f"a local Ray could not be started: {error}\nIts logs lie in session_latest/logs below $RAY_TMPDIR or "
-            f"/tmp/ray; `cluster=inline` runs everything in this process, without Ray"
+            f"a local Ray could not be started: {error}\nIts logs lie in ray/session_latest/logs below $RAY_TMPDIR, "
+            f"$TMPDIR or /tmp; `cluster=inline` runs everything in this process, without Ray"
         ) from error
 
 

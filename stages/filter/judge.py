@@ -14,10 +14,7 @@ import pyarrow.compute as pc
 
 from data_specs.document import DECISIONS
 from data_specs.errors import DataError
-from stages.filter.rules import ANY_DOMAIN, Rule, RuleSets, active_rules
-
-#: ``drop_if`` as a function of values and limit.
-COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+from stages.filter.rules import ANY_DOMAIN, COMPARE, Rule, RuleSets, active_rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stages.filter.judge import COMPARE
 from stages.filter.line_rules import DOCUMENT_MEASURES, PLACED_MEASURES, LineRule
+from stages.filter.rules import COMPARE
 from stages.text.arrow_text import span_characters
 
 if TYPE_CHECKING:
@@ -71,7 +71,11 @@ def judge_lines(
             rows, first = np.unique(lines.row[fails], return_index=True)
             new = dropped_by[rows] < 0
             dropped_by[rows[new]], values[rows[new]] = index, measured[first[new]]
-    spans = _join(_line_spans(lines, taken_by, np.diff(offsets)), np.concatenate(taken_matches), lines, taken_by)
+    taken = np.concatenate(taken_matches)
+    taken = taken[taken_by[taken["line"]] < 0]
+    taken = taken[np.lexsort((taken["end"], taken["start"], taken["line"]))]
+    _take_emptied(lines, taken, taken_by, data, offsets)
+    spans = _join(_line_spans(lines, taken_by, np.diff(offsets)), taken[taken_by[taken["line"]] < 0], lines)
     starts, ends = offsets[spans["row"]] + spans["start"], offsets[spans["row"]] + spans["end"]
     characters = span_characters(data, starts, ends)
     left = num_characters - np.bincount(spans["row"], characters, num_rows).astype(np.int64)
@@ -86,7 +90,7 @@ def judge_lines(
             fails = judged & (dropped_by < 0) & COMPARE[rule.cut_if](measured, rule.limit)
             dropped_by[fails], values[fails] = index, measured[fails]
     had, has = (np.bincount(lines.row[which], minlength=num_rows) for which in (slice(None), stays))
-    dropped_by[(dropped_by < 0) & (had > 0) & ((has == 0) | (left == 0))] = len(rules)
+    dropped_by[(dropped_by < 0) & (had > 0) & (has == 0)] = len(rules)
     return LineVerdict(spans, characters, left, dropped_by, values, len(lines.row))
 
 
@@ -111,6 +115,16 @@ def _failing(rule: LineRule, lines: Lines, found: np.ndarray) -> tuple[np.ndarra
     places, counts = np.unique(found["line"], return_counts=True)
     over = compare(counts, rule.limit)
     return places[over], counts[over]
+
+
+def _take_emptied(lines: Lines, taken: np.ndarray, taken_by: np.ndarray, data: np.ndarray, offsets: np.ndarray) -> None:
+    """A line of which matches leave nothing that shows goes whole, by the rule of its first match."""
+    from stages.filter.line_kernel import emptied_lines, line_table
+
+    columns = (np.ascontiguousarray(taken[name]) for name in ("line", "start", "end"))
+    empty = emptied_lines(data, offsets, lines.row, lines.start, lines.end, *columns, line_table())
+    places, first = np.unique(taken["line"][empty], return_index=True)
+    taken_by[places] = taken["group"][empty][first]
 
 
 def _line_spans(lines: Lines, taken_by: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -145,10 +159,9 @@ def _line_spans(lines: Lines, taken_by: np.ndarray, sizes: np.ndarray) -> np.nda
     return spans
 
 
-def _join(spans: np.ndarray, matches: np.ndarray, lines: Lines, taken_by: np.ndarray) -> np.ndarray:
+def _join(spans: np.ndarray, matches: np.ndarray, lines: Lines) -> np.ndarray:
     """Spans of lines and of matches inside lines that stay, in order and disjoint: the earlier match, of two that
     start together the longer one, takes what both claim."""
-    matches = matches[taken_by[matches["line"]] < 0]
     more = np.empty(len(matches), dtype=SPAN)
     more["row"], more["rule"], more["count"] = lines.row[matches["line"]], matches["group"], 1
     more["start"], more["end"] = matches["start"], matches["end"]

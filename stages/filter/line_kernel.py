@@ -48,6 +48,7 @@ _REFERENCE_WORDS = ((0, 6), (6, 23))  # where each lies in the bytes
 _CLOSING_QUOTES = "\"'”’»›」』＂＇"
 _TERMINAL, _CLOSING, _QUOTE = 0x10, 0x20, 0x40
 _LINE_FEED, _DOT, _ELLIPSIS = np.uint64(10), np.uint64(ord(".")), np.uint64(ord("…"))
+_LINE_FEED_BYTE, _OPEN_BYTE = np.uint8(10), np.uint8(ord("["))
 _OPEN, _CLOSE, _ZERO, _NINE = (np.uint64(ord(c)) for c in "[]09")
 _SMALL_A, _SMALL_Z, _ASCII = np.uint64(ord("a")), np.uint64(ord("z")), np.uint64(0x80)
 _ONE = np.uint64(1)
@@ -69,9 +70,9 @@ def measure_lines(
 ) -> tuple[Lines, np.ndarray]:
     """(lines, matches of dtype MATCH) of the texts that are ``inside`` (given as
     ``stages.text.arrow_text.text_buffers`` does). Lines come in order, matches group by group."""
-    most = int((data[offsets[0] : offsets[-1]] == _LINE_FEED).sum()) + len(inside)
+    most = int((data[offsets[0] : offsets[-1]] == _LINE_FEED_BYTE).sum()) + len(inside)
     columns = (tuple(np.empty((3, most), dtype=np.int64)), tuple(np.empty((6, most), dtype=np.int32)))
-    num_references = int((data[offsets[0] : offsets[-1]] == _OPEN).sum())
+    num_references = int((data[offsets[0] : offsets[-1]] == _OPEN_BYTE).sum())
     references = np.empty((3, num_references), dtype=np.int64)
     num_lines, num_references = _measure(data, offsets, inside, line_table(), columns, references)
     lines = Lines(*(column[:num_lines] for part in columns for column in part))
@@ -116,7 +117,8 @@ def _measure(data, offsets, inside, table, columns, references):
         first_line = num_lines
         num_words = num_tokens = num_characters = blanks = word = longest = run = num_sentences = 0
         dots = ellipses = 0
-        visible = ends_sentence = pending = hard = spaced = initial = tail = gap = False
+        single = initial = False
+        visible = ends_sentence = pending = hard = spaced = soft = tail = gap = in_word = False
         while position <= end:
             code, step = _LINE_FEED, _ONE
             if position < end:
@@ -133,8 +135,9 @@ def _measure(data, offsets, inside, table, columns, references):
                     num_lines += 1
                     num_words = num_tokens = num_characters = word = longest = num_sentences = 0
                     dots = ellipses = 0
-                    visible = ends_sentence = pending = hard = spaced = initial = tail = gap = False
+                    visible = ends_sentence = pending = hard = spaced = soft = tail = gap = False
                 blanks = run = 0
+                in_word = False
                 position += _ONE
                 line_start = position
                 continue
@@ -145,13 +148,13 @@ def _measure(data, offsets, inside, table, columns, references):
                 word = run = 0
                 spaced = pending
                 gap = True
+                in_word = False
                 blanks += visible
                 position += step
                 continue
             visible = True
             num_characters += blanks
             blanks = 0
-            num_words += word == 0
             if code == _OPEN and position >= reference_end:
                 reference_end = max(reference_end, _reference_end(data, position, end))
                 if reference_end > position:
@@ -161,14 +164,18 @@ def _measure(data, offsets, inside, table, columns, references):
                     num_references += 1
             size = 1
             position += step
-            if position <= reference_end:  # a reference hides neither a mark before it nor the end of a sentence
+            in_reference = position <= reference_end  # it is no word, and hides neither a mark nor an end before it
+            if not in_reference:
+                num_words += not in_word
+                in_word = True
+            if in_reference:
                 run = 0
             elif HAN <= kind <= DIGIT:
                 if pending:
-                    small = _SMALL_A <= code <= _SMALL_Z
-                    if hard or (spaced and not small and not initial):
+                    if hard or (spaced and not (soft and (initial or _SMALL_A <= code <= _SMALL_Z))):
                         num_sentences += 1
-                    pending = hard = spaced = initial = False
+                    pending = hard = spaced = False
+                single = kind != DIGIT
                 while position < end:  # the rest of a stretch of letters and digits
                     code, step = character_at(data, position, end)
                     next_kind = table[min(code, last)] & CLASS_MASK
@@ -178,14 +185,16 @@ def _measure(data, offsets, inside, table, columns, references):
                     size += 1
                 num_tokens += size if kind == HAN else run == 0
                 run = 0 if kind == HAN else run + size
+                single &= run == 1  # one letter, and nothing else between two other characters
                 tail = True
                 ends_sentence = False
                 dots = ellipses = 0
             else:
                 if entry & _TERMINAL:
                     if tail:
-                        initial = code == _DOT and run == 1
+                        initial = single and run == 1
                         pending, tail = True, False
+                    soft = code == _DOT
                     hard |= pending and code >= _ASCII
                     ends_sentence = True
                 elif entry & _QUOTE:
@@ -202,3 +211,33 @@ def _measure(data, offsets, inside, table, columns, references):
             word += size
             shown = position
     return num_lines, num_references
+
+
+@njit(cache=True, nogil=True)
+def emptied_lines(data, offsets, rows, starts, ends, matched, firsts, lasts, table):
+    """Of every line in ``matched`` (indices of lines, in order, one per match) whether nothing that shows is left
+    without the bytes [firsts, lasts) of its matches, themselves in order; bool [matched], equal for one line."""
+    empty = np.zeros(matched.shape[0], dtype=np.bool_)
+    last = np.uint64(TABLE_SIZE - 1)
+    begin = 0
+    while begin < matched.shape[0]:
+        line = matched[begin]
+        after = begin
+        while after < matched.shape[0] and matched[after] == line:
+            after += 1
+        base = offsets[rows[line]]
+        position, end = np.uint64(base + starts[line]), np.uint64(base + ends[line])
+        match = begin
+        shows = False
+        while position < end and not shows:
+            while match < after and np.uint64(base + lasts[match]) <= position:
+                match += 1
+            if match < after and np.uint64(base + firsts[match]) <= position:
+                position = np.uint64(base + lasts[match])
+                continue
+            code, step = character_at(data, position, end)
+            shows = table[min(code, last)] & CLASS_MASK != SPACE
+            position += step
+        empty[begin:after] = not shows
+        begin = after
+    return empty

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from data_specs.config import execution
 from data_specs.errors import nearest
-from stages.filter.rules import COMPARISONS
+from stages.filter.rules import COMPARE
 
 #: Measures of one line, white space at both ends left out.
 LINE_MEASURES = {
-    "num_words": "pieces between white space",
+    "num_words": "pieces between white space, `references` left out",
     "num_tokens": "Han characters plus runs of other letters, marks and digits",
     "num_characters": "characters from the first to the last that is not white space",
     "longest_word": "characters of the longest piece between white space",
     "ends_sentence": "1 when the line ends with a mark that ends a sentence, of either script, or a closing quote; "
     "an ellipsis of three dots or one … is no end. `references` behind the mark are passed over",
-    "phrases": "how many of the rule's `phrases` it holds, ASCII letters in any case",
+    "phrases": "how often one of the rule's `phrases` ends in it, ASCII letters in any case",
     "references": "Wikipedia's marks [12], [], [edit] and [citation needed]",
 }
 #: Measures of what is left of a document when its lines have been cut.
@@ -44,7 +45,8 @@ class LineRule:
     takes: str = "line"
     phrases: tuple[str, ...] = ()  # of the measure ``phrases``; what is looked for
     max_tokens: int | None = None  # lines of more tokens are let pass: a "read more" inside a long line is prose
-    #: place in the set: a line goes by the first rule that takes it, and later rules do not see it
+    #: place in the set: a line goes by the first rule that takes it, and later rules do not see it. Rules on what is
+    #: left of a document come behind all others
     order: int = 1000
     source: str = field(default="", metadata=execution())  # where the limit comes from; for people, never identity
 
@@ -52,8 +54,8 @@ class LineRule:
         measures = {**LINE_MEASURES, **DOCUMENT_MEASURES}
         if self.measure not in measures:
             raise ValueError(f"measure {self.measure!r} is unknown.{nearest(self.measure, measures)}")
-        if self.cut_if not in COMPARISONS:
-            raise ValueError(f"cut_if {self.cut_if!r} must be one of {' '.join(COMPARISONS)}")
+        if self.cut_if not in COMPARE:
+            raise ValueError(f"cut_if {self.cut_if!r} must be one of {' '.join(COMPARE)}")
         if self.takes not in TAKES:
             raise ValueError(f"takes {self.takes!r} is unknown.{nearest(self.takes, TAKES)}")
         if self.takes == "match" and self.measure not in PLACED_MEASURES:
@@ -62,6 +64,14 @@ class LineRule:
             )
         if self.takes != "document" and self.measure in DOCUMENT_MEASURES:
             raise ValueError(f"measure {self.measure!r} is one of the whole document: write takes: document")
+        if self.limit is not None and not math.isfinite(self.limit):
+            raise ValueError(f"limit {self.limit} is no number; null switches the rule off")
+        if self.takes == "match" and self.limit is not None and COMPARE[self.cut_if](0, self.limit):
+            raise ValueError(
+                f"takes 'match' where there is none: {self.measure} {self.cut_if} {self.limit:g} holds for 0"
+            )
+        if self.max_tokens is not None and self.measure in DOCUMENT_MEASURES:
+            raise ValueError(f"max_tokens is about lines, and {self.measure!r} about what is left of the document")
         if (self.measure == "phrases") != bool(self.phrases):
             raise ValueError("`phrases` belong to the measure 'phrases', which needs at least one")
         if any(not phrase.strip() or "\n" in phrase for phrase in self.phrases):

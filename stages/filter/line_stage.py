@@ -40,6 +40,13 @@ class CutLinesConfig:
     #: counted in the fact ``unruled``. Compose presets with ``/lines@nodes.lines.config.rules.en: c4``
     rules: dict[str, dict[str, LineRule]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for domain, rules in self.rules.items():
+            if NOTHING_LEFT in rules:
+                raise ValueError(
+                    f"rules.{domain}: {NOTHING_LEFT!r} is the reason of emptied documents; rename the rule"
+                )
+
 
 class CutLines(Stage[CutLinesConfig]):
     """View of documents -> decisions with cuts; every span says which rule took it."""

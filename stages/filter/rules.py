@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from data_specs.config import execution
 from data_specs.errors import SpecError, nearest
 
-COMPARISONS = ("<", "<=", ">", ">=")
+#: Comparisons of a value with a limit; they take numbers and arrays.
+COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
 #: Domain name of the rule set that judges every domain without one of its own.
 ANY_DOMAIN = "*"
 
@@ -26,8 +29,8 @@ class Rule:
     source: str = field(default="", metadata=execution())  # where the limit comes from; for people, never identity
 
     def __post_init__(self) -> None:
-        if self.drop_if not in COMPARISONS:
-            raise ValueError(f"drop_if {self.drop_if!r} must be one of {' '.join(COMPARISONS)}")
+        if self.drop_if not in COMPARE:
+            raise ValueError(f"drop_if {self.drop_if!r} must be one of {' '.join(COMPARE)}")
 
 
 #: Rule sets: domain -> rule name -> rule.

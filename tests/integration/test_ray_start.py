@@ -77,7 +77,7 @@ def test_nothing_stays_changed_when_the_start_ends_early(
     monkeypatch.setattr(ray, "init", fail)
     # Ctrl-C stays Ctrl-C: the command line tells it apart
     expected = StageError if raised is OSError else raised
-    with pytest.raises(expected), start_local_ray(1):
+    with pytest.raises(expected, match="no port is free"), start_local_ray(1):
         pytest.fail("it did not start")
     assert [getattr(Node, name) for name in METHODS] == methods
     assert {key: os.environ.get(key) for key in before} == before
@@ -90,3 +90,6 @@ def test_a_ray_that_cannot_start_is_one_clear_message() -> None:
         pytest.fail("it did not start")
     with start_local_ray(1):  # and the next one does
         assert ray.is_initialized()
+        with pytest.raises(StageError, match="has a Ray already"), start_local_ray(1):
+            pytest.fail("it took over somebody's Ray")
+        assert ray.is_initialized(), "and it is left as it was"

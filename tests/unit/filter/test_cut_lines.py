@@ -123,6 +123,36 @@ def test_only_the_match_goes(tmp_path: Path) -> None:
     assert made.facts["effects"]["en"]["note"] == {"cut": 3, "characters": 3 + 4 + 6, "dropped": 0}
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("[1]\n[2]\n", None),  # nothing that shows is left
+        (" [1][2] [3] ", None),
+        ("[1]\u3000[2]", None),
+        (f"Read more\n{PROSE}\n\nread MORE[1]", PROSE),  # an emptied line goes whole, with its line feed
+        (f"[1] more\n{PROSE}", PROSE),
+        (f"[1] x more\n{PROSE}", f" x \n{PROSE}"),
+    ],
+)
+def test_a_line_that_matches_empty_goes_whole(tmp_path: Path, text: str, left: str | None) -> None:
+    rules = {
+        "note": {"measure": "references", "cut_if": ">", "limit": 0, "takes": "match"},
+        "more": {"measure": "phrases", "phrases": ["read more", "more"], "cut_if": ">", "limit": 0, "takes": "match"},
+    }
+    found, made = cut(tmp_path, [text], rules)
+    assert found == ([] if left is None else [left])
+    assert sidecar(made, "decisions")[0]["reason"] == ("nothing_left" if left is None else None)
+
+
+def test_sentences_of_an_emptied_line_do_not_count(tmp_path: Path) -> None:
+    rules = {
+        "more": {"measure": "phrases", "phrases": ["read more"], "cut_if": ">", "limit": 0, "takes": "match"},
+        "torn": {"measure": "sentences_left", "cut_if": "<", "limit": 2, "takes": "document"},
+    }
+    _, made = cut(tmp_path, [f"Read more\n{PROSE}\nRead more"], rules)
+    assert sidecar(made, "decisions")[0]["value"] == 1.0
+
+
 def test_a_rule_may_look_at_short_lines_only(tmp_path: Path) -> None:
     rules = {"menu": {**MENU, "max_tokens": 4}}
     assert cut(tmp_path, ["Go home now!\nI am at home today, my friend."], rules)[0] == [
@@ -146,6 +176,34 @@ def test_other_domains_and_pairs_are_left_alone(tmp_path: Path) -> None:
     made = bench.run("cut_lines", {"rules": {"en": {"few": FEW}}}, {"documents": [base]})
     assert seen(bench, made) == ["Home", text]
     assert made.facts["unruled"] == {"code": 1}
+
+
+def test_domains_sources_and_dropped_documents_of_one_row_group_are_kept_apart(tmp_path: Path) -> None:
+    """Two domains have a rule of one name with other limits; a document that went before is not decided again."""
+    bench = Bench(tmp_path)
+    texts = [
+        Text("a", "one two\none two three", "web", "en"),
+        Text("b", "one two\none two three", "web", "zh"),
+        Text("c", "one two", "books", "en"),
+        Text("d", "one\none two three", "books", "zh"),
+        Text("e", "{ one two three four", "web", "en"),
+    ]
+    base = documents(bench, [texts])
+    brace = {"*": {"brace": {**MENU, "phrases": ["{"], "takes": "document"}}}
+    first = bench.run("cut_lines", {"rules": brace}, {"documents": [base]})
+    rules = {"en": {"few": FEW}, "zh": {"few": {**FEW, "limit": 2}}}
+    second = bench.run("cut_lines", {"rules": rules}, {"documents": [first]})
+    assert seen(bench, first, second) == ["one two three", "one two\none two three", "one two three"]
+    assert [row["keep"] for row in sidecar(second, "decisions")] == [True, True, False, True, None]
+    assert second.facts["effects"]["en"]["few"] == {"cut": 2, "characters": 15, "dropped": 0}
+    assert second.facts["effects"]["zh"]["few"] == {"cut": 1, "characters": 4, "dropped": 0}
+    assert second.facts["edits"] == {
+        "books": {"documents": 1, "dropped": 1, "spans": 2, "characters": 11},
+        "web": {"documents": 1, "dropped": 0, "spans": 1, "characters": 8},
+    }
+    ledger = second.manifest.ledger
+    assert ledger.by_source("character", IN) == {"books": 24, "web": 42}
+    assert ledger.by_source("character", KEPT) == {"books": 13, "web": 13 + 21}
 
 
 def test_cuts_stack_on_cuts(tmp_path: Path) -> None:
@@ -194,6 +252,7 @@ THREE = "\n".join([f"{PROSE} {PROSE}", PROSE])
         ("Here is a line that goes on...", False),
         ("It has four words.", False),
         ("It has all five words.", True),
+        ("Only four words [1] here.", False),  # a reference is no word
         ("You must enable JavaScript to read this.", False),
         ("Read our Privacy Policy before you go.", False),
         ("This site uses cookies as all sites do.", False),
@@ -232,11 +291,19 @@ def test_c4_documents(tmp_path: Path, text: str, left: str) -> None:
         ({**MENU, "phrases": []}, "`phrases` belong"),
         ({**MENU, "phrases": [" "]}, "must show something"),
         ({**FEW, "max_tokens": 0}, "max_tokens"),
+        ({**FEW, "limit": float("nan")}, "limit nan"),
+        ({**MENU, "takes": "match", "cut_if": "<", "limit": 1}, "where there is none"),
+        ({"measure": "sentences_left", "cut_if": "<", "takes": "document", "max_tokens": 3}, "about lines"),
     ],
 )
 def test_a_wrong_rule_is_refused_by_name(rule: dict[str, Any], told: str) -> None:
     with pytest.raises(SpecError, match=f"(?s)few.*{told}"):
         parse_config(CutLinesConfig, {"rules": {"en": {"few": rule}}}, "lines")
+
+
+def test_the_reason_of_emptied_documents_is_no_name_for_a_rule() -> None:
+    with pytest.raises(SpecError, match="rename the rule"):
+        parse_config(CutLinesConfig, {"rules": {"en": {"nothing_left": FEW}}}, "lines")
 
 
 def test_removed_documents_tell_their_rule(tmp_path: Path) -> None:

@@ -63,10 +63,11 @@ def plain(text: str) -> list[dict[str, object]]:
         if shown:
             words = [piece for piece in pieces(shown) if piece]
             bare = REFERENCE.sub("\x00", shown)
+            left = [piece for piece in pieces(bare.replace("\x00", "")) if piece]
             lines.append(
                 {
                     "line": shown,
-                    "num_words": len(words),
+                    "num_words": len(left),
                     "num_tokens": num_tokens(bare),
                     "num_characters": len(shown),
                     "longest_word": max(map(len, words)),
@@ -116,6 +117,9 @@ def test_lines_tile_the_text(text: str) -> None:
         ("It costs 3.14 dollars, e.g. here.", 1),  # no white space, or a small letter behind
         ("J. R. Smith lives in the U.S. today", 1),  # single letters
         ("Wait... What?", 2),
+        ("He has 5. Then he left.", 2),  # a digit is no initial
+        ("Really? yes. Good! fine.", 4),  # only a full stop may stand inside a sentence
+        ("甲. Then 乙.", 2),
         ("今天下雨。我们不去了！好吗？", 3),
         ("今天下雨。我们不去了", 2),
         ("他说：“好。”然后走了。", 2),

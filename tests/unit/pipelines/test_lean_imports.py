@@ -37,17 +37,34 @@ print(json.dumps({"unused": unused, "added": added, "imported": before, "product
 """
 
 
-def run(script: str, word: str) -> dict[str, Any]:
+def run(script: str, word: str) -> Any:
     done = subprocess.run(
         [sys.executable, "-c", f"import json, sys\n{script}", word],
         cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return dict(json.loads(done.stdout))
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("word", ["with", "without"])
 def test_pandas_is_imported_only_by_who_asks_for_it(word: str) -> None:
     assert run(PANDAS, word) == {"imported": word == "with", "frame": ["x", "y"], "back": 2}
+
+
+SERIES = """
+import pyarrow as pa
+from pipelines.execution.lean_imports import leave_pandas_out
+if "without" in sys.argv:
+    leave_pandas_out()
+import pandas as pd
+texts, numbers = pa.array(pd.Series(["a", None])), pa.array(pd.Series([1.0, float("nan")]))
+kinds = [str(pa.array(pd.Categorical(["a"])).type), str(pa.array(pd.Series(pd.to_datetime(["2026-01-02"]))).type)]
+print(json.dumps([texts.null_count, numbers.null_count, *kinds]))
+"""
+
+
+def test_arrow_knows_a_series_as_soon_as_somebody_imports_pandas() -> None:
+    """Without pandas, Arrow would read NaN as a number and a category as text."""
+    assert run(SERIES, "without") == run(SERIES, "with")
 
 
 @pytest.mark.parametrize("word", ["with", "without"])
