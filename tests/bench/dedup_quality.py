@@ -64,9 +64,9 @@ def _one_script(domain: str, texts: list[Text], work: Path, table: Table, result
         uncapped = bench.run(
             "dedup_minhash", {"max_removed_ratio": None, "max_links": len(texts)}, {"documents": [base]}
         )
-        found = _verified(uncapped)
+        found = _verified(uncapped, config.threshold)
         made = bench.run("dedup_minhash", {"max_removed_ratio": None}, {"documents": [base]})
-        capped = _verified(made)
+        capped = _verified(made, config.threshold)
         gone = {doc_id: (bytes.fromhex(str(r["detail"])), float(str(r["value"]))) for doc_id, r in
                 removed(made, base).items()}  # fmt: skip
         facts = made.facts
@@ -106,10 +106,10 @@ def _one_script(domain: str, texts: list[Text], work: Path, table: Table, result
     )  # fmt: skip
 
 
-def _verified(made: Artifact) -> set[tuple[bytes, bytes]]:
-    """The pairs that the stage found at the threshold."""
+def _verified(made: Artifact, threshold: float) -> set[tuple[bytes, bytes]]:
+    """The pairs that the stage found at the threshold; it stores those close below as well."""
     rows = [row for shard in made.shards("pairs") for row in pq.read_table(made.shard_path(shard)).to_pylist()]
-    return {_pair(row["doc_id"], row["better"]) for row in rows}
+    return {_pair(row["doc_id"], row["better"]) for row in rows if row["similarity"] >= threshold}
 
 
 def _pair(one: bytes, other: bytes) -> tuple[bytes, bytes]:
