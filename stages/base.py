@@ -7,7 +7,7 @@ Its maths lives in pure functions beside it; the class only wires them to work u
         version, output, inputs = 1, "documents", {"documents": Port("documents", "decisions")}
 
         def run(self, ctx):
-            units = [Unit(key=s.key, payload=s, size_bytes=s.text_bytes) for s in ctx.view("documents").shards()]
+            units = shard_units(ctx.view("documents").shards())
             ctx.run_units("shout", units, partial(make_shout, self.config))
             return {}
 
@@ -19,7 +19,7 @@ after a restart: what they write must depend on their payload only.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from data_specs.ledger import Ledger
 from data_specs.manifest import Artifact, Shard
-from data_specs.view import View
+from data_specs.view import View, ViewShard
 
 ConfigT = TypeVar("ConfigT")
 
@@ -109,6 +109,11 @@ class UnitOutput(Protocol):
 
 
 Work = Callable[[Any, UnitOutput], Any]
+
+
+def shard_units(shards: Iterable[ViewShard]) -> list[Unit]:
+    """One unit per base shard of a view, with the shard itself as payload."""
+    return [Unit(key=shard.key, payload=shard, size_bytes=shard.text_bytes) for shard in shards]
 
 
 @dataclass(frozen=True, slots=True)

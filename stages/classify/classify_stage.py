@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from data_specs.ledger import IN, KEPT
 from data_specs.view import ViewShard
-from stages.base import VIEW, Port, Stage, StageContext, Unit, UnitOutput, Work
+from stages.base import VIEW, Port, Stage, StageContext, UnitOutput, Work, shard_units
 from stages.classify.fasttext_model import Classifier, prepare_text
 from stages.classify.pareto import pareto_limits, uniform_draws
 
@@ -66,9 +66,7 @@ class Classify(Stage[ClassifyConfig]):
             classifier.file("classifier"), facts["name"], tuple(facts["labels"]), facts["positive"],
             facts["max_characters"],
         )  # fmt: skip
-        units = [
-            Unit(key=shard.key, payload=shard, size_bytes=shard.text_bytes) for shard in ctx.view("documents").shards()
-        ]
+        units = shard_units(ctx.view("documents").shards())
         ctx.run_units("classify", units, partial(make_classify, self.config, recipe))
         return {"signals": recipe.columns}
 

@@ -22,7 +22,7 @@ from data_specs.document import DOCUMENTS
 from data_specs.errors import nearest
 from data_specs.ledger import DROPPED, EXPANDED, IN, KEPT, Ledger
 from data_specs.view import ViewShard
-from stages.base import Port, Stage, StageContext, Unit, UnitOutput, Work
+from stages.base import Port, Stage, StageContext, UnitOutput, Work, shard_units
 from stages.clean.chain import CleanedColumn, RuleCount, clean_column, num_characters
 from stages.clean.rules import RULE_NAMES, Rule, make_rules
 
@@ -66,7 +66,7 @@ class Clean(Stage[CleanConfig]):
 
     def run(self, ctx: StageContext) -> Mapping[str, Any]:
         shards = ctx.view("documents").shards()
-        units = [Unit(key=shard.key, payload=shard, size_bytes=shard.text_bytes) for shard in shards]
+        units = shard_units(shards)
         results = ctx.run_units("clean", units, partial(make_clean, self.config))
         totals: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
         for result in results:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from data_specs.view import ViewShard
-from stages.base import VIEW, Port, Stage, StageContext, Unit, UnitOutput, Work
+from stages.base import VIEW, Port, Stage, StageContext, Unit, UnitOutput, Work, shard_units
 from stages.decontaminate.overlap import MATCHES, Overlaps
 
 REASON = "evaluation_overlap"
@@ -68,7 +68,7 @@ class Decontaminate(Stage[DecontaminateConfig]):
         unit = Unit(key="index", payload=evaluation, size_bytes=sum(shard.text_bytes for shard in evaluation))
         (indexed,) = ctx.run_units("index", [unit], partial(make_index, self.config))
         shards = ctx.view("documents").shards()
-        units = [Unit(key=shard.key, payload=shard, size_bytes=shard.text_bytes) for shard in shards]
+        units = shard_units(shards)
         scanned = ctx.run_units("scan", units, partial(make_scan, self.config, folder))
         edits: dict[str, dict[str, int]] = {}
         for result in scanned:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from data_specs.document import DECISIONS
 from data_specs.errors import DataError
 from stages.filter.rules import ANY_DOMAIN, COMPARE, Rule, RuleSets, active_rules
+from stages.text.arrow_text import name_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,9 @@ def judge(
     ``signals`` holds at least the columns that the active rules name [D]; a null inside the view raises
     :class:`DataError`, because a document without a value can be neither kept nor dropped by a limit.
     """
-    encoded = pc.dictionary_encode(domains)
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-        encoded = encoded if isinstance(encoded, pa.DictionaryArray) else encoded.chunk(0)
-    codes = np.asarray(encoded.indices)
+    codes, names = name_codes(domains)
     judgements = []
-    for code, domain in sorted(enumerate(encoded.dictionary.to_pylist()), key=lambda item: item[1]):
+    for code, domain in sorted(enumerate(names), key=lambda item: item[1]):
         rows = np.flatnonzero((codes == code) & inside)
         if rows.size == 0:
             continue

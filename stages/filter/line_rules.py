@@ -1,9 +1,8 @@
-"""What a line rule is, and which rules read a document: sets by domain, ordered by number, then by name."""
+"""What a line rule is: a measure of a line or of what is left of a document, a limit, and what goes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from data_specs.config import execution
@@ -78,15 +77,3 @@ class LineRule:
             raise ValueError("a phrase must show something and stay on one line")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ValueError(f"max_tokens ({self.max_tokens}) must be at least 1, or null for no bound")
-
-
-#: Rule sets: domain -> rule name -> rule.
-LineRuleSets = Mapping[str, Mapping[str, LineRule]]
-
-
-def active_rules(rules: Mapping[str, LineRule]) -> list[tuple[str, LineRule]]:
-    """The rules of one set that are switched on, in the order in which they look."""
-    return sorted(
-        ((name, rule) for name, rule in rules.items() if rule.limit is not None),
-        key=lambda item: (item[1].order, item[0]),
-    )

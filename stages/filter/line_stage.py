@@ -23,11 +23,11 @@ from data_specs.document import DECISIONS
 from data_specs.ledger import DROPPED, IN, KEPT, Ledger
 from data_specs.pair import is_pair
 from data_specs.view import ViewShard
-from stages.base import VIEW, Stage, StageContext, Unit, UnitOutput, UnitResult, Work
+from stages.base import VIEW, Stage, StageContext, UnitOutput, UnitResult, Work, shard_units
 from stages.filter.line_judge import NOTHING_LEFT, SPAN, LineVerdict, Rules, judge_lines
-from stages.filter.line_rules import LineRule, active_rules
-from stages.filter.rules import ANY_DOMAIN
-from stages.text.arrow_text import text_buffers
+from stages.filter.line_rules import LineRule
+from stages.filter.rules import ANY_DOMAIN, active_rules
+from stages.text.arrow_text import name_codes, text_buffers
 
 _COLUMNS = ("source", "domain", "metadata", "text")
 
@@ -60,9 +60,7 @@ class CutLines(Stage[CutLinesConfig]):
     def run(self, ctx: StageContext) -> Mapping[str, Any]:
         """Facts: ``effects`` by domain and rule, ``edits`` by source, ``num_lines`` read and ``unruled`` documents by
         domain, ``never_fired`` rules."""
-        units = [
-            Unit(key=shard.key, payload=shard, size_bytes=shard.text_bytes) for shard in ctx.view("documents").shards()
-        ]
+        units = shard_units(ctx.view("documents").shards())
         return merge_counts(self.config, ctx.run_units("cut_lines", units, partial(make_cut, self.config)))
 
 
@@ -136,8 +134,8 @@ class _Batch:
         self.inside, self._ledger, self._counts = inside, ledger, counts
         self.data, self.offsets = text_buffers(table.column("text"))
         self.num_characters = pc.utf8_length(table.column("text")).to_numpy().astype(np.int64)
-        self._source, self._sources = _codes(table.column("source"))
-        self._domain, self._domains = _codes(table.column("domain"))
+        self._source, self._sources = name_codes(table.column("source"))
+        self._domain, self._domains = name_codes(table.column("domain"))
         size = table.num_rows
         self._left = self.num_characters.copy()
         self._names: list[str] = []  # of the rules that took something; several domains may share one
@@ -223,13 +221,6 @@ class _Batch:
                 lost = int(own["lost"][own["rule"] == index].sum())
                 add("document", outcome=DROPPED, count=int(lot.sum()), reason=name, characters=int(before[lot].sum()))
                 add("character", outcome=DROPPED, count=int(left[lot].sum()) + lost, reason=name)
-
-
-def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """A column of few names as (index of each row, names)."""
-    encoded = pc.dictionary_encode(column).combine_chunks()
-    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
-    return np.asarray(encoded.indices).astype(np.int64), encoded.dictionary.to_pylist()
 
 
 def merge_counts(config: CutLinesConfig, results: Sequence[UnitResult]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -37,7 +38,20 @@ class Rule:
 RuleSets = Mapping[str, Mapping[str, Rule]]
 
 
-def active_rules(rules: Mapping[str, Rule]) -> list[tuple[str, Rule]]:
+class _Ordered(Protocol):
+    """What rules over documents and rules over lines have in common."""
+
+    @property
+    def limit(self) -> float | None: ...
+
+    @property
+    def order(self) -> int: ...
+
+
+RuleT = TypeVar("RuleT", bound=_Ordered)
+
+
+def active_rules(rules: Mapping[str, RuleT]) -> list[tuple[str, RuleT]]:
     """The rules of one set that are switched on, in the order in which they judge."""
     return sorted(
         ((name, rule) for name, rule in rules.items() if rule.limit is not None),

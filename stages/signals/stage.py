@@ -16,7 +16,7 @@ import pyarrow as pa
 from data_specs.document import LABELS
 from data_specs.ledger import IN, KEPT
 from data_specs.view import ViewShard
-from stages.base import VIEW, Stage, StageContext, Unit, UnitOutput, Work
+from stages.base import VIEW, Stage, StageContext, UnitOutput, Work, shard_units
 from stages.signals.definitions import SIGNAL_NAMES, signal_schema
 
 
@@ -43,9 +43,7 @@ class Signals(Stage[SignalsConfig]):
     counts = {"documents": "document"}
 
     def run(self, ctx: StageContext) -> Mapping[str, Any]:
-        units = [
-            Unit(key=shard.key, payload=shard, size_bytes=shard.text_bytes) for shard in ctx.view("documents").shards()
-        ]
+        units = shard_units(ctx.view("documents").shards())
         ctx.run_units("signals", units, partial(make_measure, self.config))
         return {"signals": list(SIGNAL_NAMES)}
 

@@ -38,3 +38,12 @@ def span_characters(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> n
     bounds = np.stack([starts, ends], axis=1).ravel()
     begins = np.append((data[: int(bounds[-1])] & 0xC0) != 0x80, False)  # a bound may be the end of the data
     return np.add.reduceat(begins, bounds, dtype=np.int64)[::2]
+
+
+def name_codes(column: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """A column of few names without nulls as (index of each row, int64 [num_rows]; names in order of appearance)."""
+    encoded = pc.dictionary_encode(column)
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+        encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+    return np.asarray(encoded.indices).astype(np.int64), encoded.dictionary.to_pylist()

@@ -21,8 +21,8 @@ from data_specs.pair import Side, join_pair
 from data_specs.view import resolve_view
 from pipelines.compose import CONF_FOLDER, compose_run
 from pipelines.spec import build_nodes
-from stages.filter.line_rules import active_rules
 from stages.filter.line_stage import CutLinesConfig
+from stages.filter.rules import active_rules
 from tests.stage_harness import Bench
 from tests.unit.dedup.corpus import Text, documents, removed, sidecar
 
