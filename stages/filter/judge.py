@@ -1,6 +1,6 @@
 """Decisions of rules over signals as pure functions on columns; no text, no files.
 
-D documents, R active rules of a set, d documents of one domain.
+D documents, R active rules of a set, d documents that one set judges.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from stages.text.arrow_text import name_codes
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the rules of one domain say about its documents in the view."""
+    """What one set of rules says about its documents in the view."""
 
-    domain: str
+    set_name: str  # of the set; the domain where "*" or no set judges it
     rows: np.ndarray  # int64 [d], rows of the table
     rules: list[tuple[str, Rule]]  # [R], in the order in which they judge
     values: np.ndarray  # float64 [R, d], the signal each rule looks at
     fails: np.ndarray  # bool [R, d]
-    ruled: bool  # False when no set covers the domain: everything is kept
+    ruled: bool  # False when no set covers the documents: everything is kept
 
     @property
     def dropped(self) -> np.ndarray:
@@ -39,27 +39,42 @@ class Judgement:
         return self.fails.argmax(axis=0) if len(self.rules) else np.zeros(self.rows.size, dtype=np.int64)
 
 
-def judge(
-    signals: pa.Table, domains: pa.Array | pa.ChunkedArray, inside: np.ndarray, rule_sets: RuleSets
-) -> list[Judgement]:
-    """Evaluate every rule on every document of its domain that is ``inside`` the view, domains in sorted order.
+def set_names(labels: pa.Table, rule_sets: RuleSets) -> pa.Array:
+    """Name of the set that judges each document [D]: that of its source where there is one, else that of its domain.
 
-    ``signals`` holds at least the columns that the active rules name [D]; a null inside the view raises
-    :class:`DataError`, because a document without a value can be neither kept nor dropped by a limit.
+    ``labels`` holds source and domain. A domain without a set keeps its name; :func:`judge` then takes "*".
     """
-    codes, names = name_codes(domains)
+    sources, source_names = name_codes(labels.column("source"))
+    domains, domain_names = name_codes(labels.column("domain"))
+    names = [*domain_names, *source_names]
+    has_set = np.array([name in rule_sets for name in source_names], dtype=bool)
+    chosen = np.where(has_set[sources], sources + len(domain_names), domains) if len(labels) else domains
+    return pa.DictionaryArray.from_arrays(pa.array(chosen), pa.array(names, pa.string())).cast(pa.string())
+
+
+def judge(
+    signals: pa.Table, sets: pa.Array | pa.ChunkedArray, inside: np.ndarray, rule_sets: RuleSets
+) -> list[Judgement]:
+    """Evaluate every rule on every document of its set that is ``inside`` the view, sets in sorted order.
+
+    ``signals`` holds at least the columns that the active rules name [D], ``sets`` the set of each document (see
+    :func:`set_names`); a null inside the view raises :class:`DataError`, because a document without a value can be
+    neither kept nor dropped by a limit.
+    """
+    codes, names = name_codes(sets)
     judgements = []
-    for code, domain in sorted(enumerate(names), key=lambda item: item[1]):
+    for code, set_name in sorted(enumerate(names), key=lambda item: item[1]):
         rows = np.flatnonzero((codes == code) & inside)
         if rows.size == 0:
             continue
-        rules = active_rules(rule_sets.get(domain, rule_sets.get(ANY_DOMAIN, {})))
+        rules = active_rules(rule_sets.get(set_name, rule_sets.get(ANY_DOMAIN, {})))
         values = np.empty((len(rules), rows.size), dtype=np.float64)
         fails = np.empty((len(rules), rows.size), dtype=bool)
         for index, (name, rule) in enumerate(rules):
             values[index] = _values(signals, rule.signal, rows, name)
             COMPARE[rule.drop_if](values[index], rule.limit, out=fails[index])
-        judgements.append(Judgement(domain, rows, rules, values, fails, domain in rule_sets or ANY_DOMAIN in rule_sets))
+        ruled = set_name in rule_sets or ANY_DOMAIN in rule_sets
+        judgements.append(Judgement(set_name, rows, rules, values, fails, ruled))
     return judgements
 
 
@@ -107,13 +122,13 @@ def to_decisions(judgements: Sequence[Judgement], num_rows: int) -> pa.Table:
     )
 
 
-def decide(signals: pa.Table, domains: pa.Array | pa.ChunkedArray, inside: np.ndarray, rule_sets: RuleSets) -> pa.Table:
+def decide(signals: pa.Table, sets: pa.Array | pa.ChunkedArray, inside: np.ndarray, rule_sets: RuleSets) -> pa.Table:
     """Decisions of the rules over a table of signals: one row per document, in order."""
-    return to_decisions(judge(signals, domains, inside, rule_sets), len(inside))
+    return to_decisions(judge(signals, sets, inside, rule_sets), len(inside))
 
 
 def tally(judgements: Sequence[Judgement]) -> dict[str, dict[str, dict[str, int]]]:
-    """Domain -> rule -> how many documents it judged and what it does.
+    """Set -> rule -> how many documents it judged and what it does.
 
     ``first``: dropped with this rule as the reason; ``alone``: would drop if it were the only rule; ``only``: no other
     rule drops them, so they would return without it.
@@ -122,7 +137,7 @@ def tally(judgements: Sequence[Judgement]) -> dict[str, dict[str, dict[str, int]
     for judgement in judgements:
         num_failed = judgement.fails.sum(axis=0)
         firsts = np.bincount(judgement.first[judgement.dropped], minlength=len(judgement.rules))
-        effects[judgement.domain] = {
+        effects[judgement.set_name] = {
             name: {
                 "judged": int(judgement.rows.size),
                 "first": int(firsts[index]),

@@ -1,4 +1,4 @@
-"""What a rule is, and which rules judge a document: sets by domain, ordered by number, then by name."""
+"""What a rule is, and which rules judge a document: sets by source or domain, ordered by number, then by name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Rule:
             raise ValueError(f"drop_if {self.drop_if!r} must be one of {' '.join(COMPARE)}")
 
 
-#: Rule sets: domain -> rule name -> rule.
+#: Rule sets: domain or source -> rule name -> rule.
 RuleSets = Mapping[str, Mapping[str, Rule]]
 
 
@@ -61,11 +61,11 @@ def active_rules(rules: Mapping[str, RuleT]) -> list[tuple[str, RuleT]]:
 
 def check_signals(rule_sets: RuleSets, known: Collection[str]) -> None:
     """Raise :class:`SpecError` for the first rule, switched on or off, whose signal nobody measured."""
-    for domain, rules in rule_sets.items():
+    for set_name, rules in rule_sets.items():
         for name, rule in rules.items():
             if rule.signal not in known:
                 hint = nearest(rule.signal, known)
-                raise SpecError(f"rules.{domain}.{name}.signal: unknown signal {rule.signal!r}.{hint}")
+                raise SpecError(f"rules.{set_name}.{name}.signal: unknown signal {rule.signal!r}.{hint}")
 
 
 def needed_signals(rule_sets: RuleSets) -> list[str]:

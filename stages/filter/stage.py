@@ -1,8 +1,9 @@
 """The filter node: rules over stored signals decide which documents of a view stay.
 
 Stands after ``signals`` and, with a model-based rule, ``classify``. Reads signals and labels, never text, so a changed
-limit reruns in seconds. The maths is in :mod:`stages.filter.judge`; presets are data, in ``conf/rules``. PanGu-alpha
-chose its rules by source in the same way (Zeng et al. 2021, table 3); here the domain of the source chooses.
+limit reruns in seconds. The maths is in :mod:`stages.filter.judge`; presets are data, in ``conf/rules``. As PanGu-alpha
+chose its rules by source (Zeng et al. 2021, 3.1.1: all of them for the crawl, two filters for books, none for news and
+encyclopedias), a set may be that of one source; the domain chooses for all others.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from data_specs.errors import DataError, SpecError
 from data_specs.ledger import DROPPED, IN, KEPT
 from data_specs.view import ViewShard
 from stages.base import VIEW, Port, Stage, StageContext, Unit, UnitOutput, UnitResult, Work
-from stages.filter.judge import judge, tally, to_decisions
+from stages.filter.judge import judge, set_names, tally, to_decisions
 from stages.filter.rules import ANY_DOMAIN, Rule, RuleSets, check_signals, needed_signals
 
 #: The ledger's character accounts come from this signal.
@@ -30,17 +31,19 @@ _CHARACTERS = "num_characters"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterConfig:
-    """Rule sets by domain. One limit is one key: ``nodes.filter.config.rules.zh.min_characters.limit=200``."""
+    """Rule sets by domain or source; one limit is one key: ``nodes.filter.config.rules.zh.min_words.limit=200``."""
 
-    #: domain -> rule name -> rule; the set "*" judges domains that have none. A domain without a set is kept whole and
-    #: counted in the fact ``unruled``. Compose presets with ``/rules@nodes.filter.config.rules.zh: pangu_zh``
+    #: domain or source -> rule name -> rule. A set named as a source judges its documents instead of the domain's set
+    #: (an empty one, ``rules.laws_zh: {}``, keeps them whole); the set "*" judges domains that have none. A domain
+    #: without a set is kept whole and counted in the fact ``unruled``. Compose presets with
+    #: ``/rules@nodes.filter.config.rules.zh: pangu_zh``
     rules: dict[str, dict[str, Rule]] = field(default_factory=dict)
 
 
 class Filter(Stage[FilterConfig]):
     """View of documents and their signals (scores included) -> decisions, the first failing rule as the drop reason."""
 
-    version = 1
+    version = 2
     config_type = FilterConfig
     inputs = {"documents": VIEW, "signals": Port("signals", many=True)}
     output = "decisions"
@@ -101,13 +104,13 @@ def make_filter(config: FilterConfig) -> Work:
         shard: ViewShard = payload["shard"]
         labels = shard.read(["source", "domain"])
         signals = read_signals(payload["signals"], labels.num_rows)
-        judgements = judge(signals, labels.column("domain"), shard.mask(), config.rules)
+        judgements = judge(signals, set_names(labels, config.rules), shard.mask(), config.rules)
         decisions = to_decisions(judgements, labels.num_rows)
         out.write("decisions", decisions, of=shard.key)
         _book(labels, decisions, signals.column(_CHARACTERS), out)
         return {
             "effects": tally(judgements),
-            "unruled": {j.domain: int(j.rows.size) for j in judgements if not j.ruled},
+            "unruled": {j.set_name: int(j.rows.size) for j in judgements if not j.ruled},
         }
 
     return work

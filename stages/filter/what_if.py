@@ -1,8 +1,7 @@
 """What other rules would do to a corpus, from stored signals alone: pure functions on columns, no text, no files.
 
 A table of documents is judged twice, by the rules ``before`` and ``after``. Results of parts add up with
-:func:`merge`, so a corpus is compared part by part in bounded memory and in any order. D documents of a part, d of one
-domain in the view.
+:func:`merge`, so a corpus is compared part by part in bounded memory and in any order. D documents of a part.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.filter.judge import Judgement, judge, tally
+from stages.filter.judge import Judgement, judge, set_names, tally
 from stages.filter.rules import ANY_DOMAIN, Rule, RuleSets, active_rules, needed_signals
 
 #: Size of a document in tokens: Han characters plus runs of other letters and digits.
@@ -66,7 +65,7 @@ class Comparison:
     groups: dict[tuple[str, str], Amounts] = field(default_factory=dict)  # (source, domain) -> amounts
     before: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)  # see stages.filter.judge.tally
     after: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    borders: dict[tuple[str, str], Border] = field(default_factory=dict)  # (domain, rule) -> of changed rules
+    borders: dict[tuple[str, str], Border] = field(default_factory=dict)  # (set, rule) -> of changed rules
 
 
 def same_test(one: Rule | None, other: Rule | None) -> bool:
@@ -82,10 +81,10 @@ def same_test(one: Rule | None, other: Rule | None) -> bool:
 def changed_rules(before: RuleSets, after: RuleSets) -> list[tuple[str, str, Rule | None, Rule | None]]:
     """(set, rule, before, after) of every rule that drops other documents than before, sorted."""
     found = []
-    for domain in sorted({*before, *after}):
-        old, new = before.get(domain, {}), after.get(domain, {})
+    for set_name in sorted({*before, *after}):
+        old, new = before.get(set_name, {}), after.get(set_name, {})
         found += [
-            (domain, name, old.get(name), new.get(name))
+            (set_name, name, old.get(name), new.get(name))
             for name in sorted({*old, *new})
             if not same_test(old.get(name), new.get(name))
         ]
@@ -107,27 +106,32 @@ def compare(
     ``signals`` holds the columns that either rule set reads and :data:`TOKENS` [D]; ``labels`` source and domain [D];
     ``inside`` tells which rows are in the view (bool [D]). ``shard`` and ``first_row`` say where the part stands.
     """
-    domains = labels.column("domain")
-    judged = (judge(signals, domains, inside, before), judge(signals, domains, inside, after))
+    old, new = (
+        {j.set_name: j for j in judge(signals, set_names(labels, rules), inside, rules)} for rules in (before, after)
+    )
     kept = np.zeros((2, inside.size), dtype=bool)
-    borders = {}
-    for old, new in zip(*judged, strict=True):
-        kept[0, old.rows], kept[1, new.rows] = ~old.dropped, ~new.dropped
-        for key, judgement, index in _changed(old, new):
-            borders[key] = _nearest(judgement, index, shard, first_row)
-    return Comparison(_amounts(signals, labels, inside, kept), tally(judged[0]), tally(judged[1]), borders)
+    for side, judgements in zip(kept, (old, new), strict=True):
+        for judgement in judgements.values():
+            side[judgement.rows] = ~judgement.dropped
+    borders = {
+        (name, rule): _nearest(judgement, index, shard, first_row)
+        for name in sorted({*old, *new})
+        for rule, judgement, index in _changed(old.get(name), new.get(name))
+    }
+    effects = (tally([*judgements.values()]) for judgements in (old, new))
+    return Comparison(_amounts(signals, labels, inside, kept), *effects, borders)
 
 
-def _changed(old: Judgement, new: Judgement) -> list[tuple[tuple[str, str], Judgement, int]]:
-    """Changed rules of one domain: by the new judgement, or by the old one where the rule is gone."""
-    rules = dict(old.rules), dict(new.rules)
+def _changed(old: Judgement | None, new: Judgement | None) -> list[tuple[str, Judgement, int]]:
+    """Changed rules of one set: by the new judgement, or by the old one where the rule is gone."""
+    was, now = (dict(judgement.rules) if judgement else {} for judgement in (old, new))
     found = []
-    for index, (name, rule) in enumerate(new.rules):
-        if not same_test(rules[0].get(name), rule):
-            found.append(((new.domain, name), new, index))
-    for index, (name, _) in enumerate(old.rules):
-        if name not in rules[1]:
-            found.append(((old.domain, name), old, index))
+    if new is not None:
+        found += [
+            (name, new, index) for index, (name, rule) in enumerate(new.rules) if not same_test(was.get(name), rule)
+        ]
+    if old is not None:
+        found += [(name, old, index) for index, (name, _) in enumerate(old.rules) if name not in now]
     return found
 
 
@@ -195,11 +199,11 @@ def merge(parts: Sequence[Comparison]) -> Comparison:
                 tuple(sorted(seen.outside + border.outside)[:NUM_NEAREST]),
             )
         for total, found in zip(effects, (part.before, part.after), strict=True):
-            for domain, rules in found.items():
+            for set_name, rules in found.items():
                 for name, counts in rules.items():
-                    total.setdefault(domain, {}).setdefault(name, Counter()).update(counts)
+                    total.setdefault(set_name, {}).setdefault(name, Counter()).update(counts)
     plain = [
-        {domain: {name: dict(counts) for name, counts in rules.items()} for domain, rules in total.items()}
+        {set_name: {name: dict(counts) for name, counts in rules.items()} for set_name, rules in total.items()}
         for total in effects
     ]
     return Comparison(groups, plain[0], plain[1], borders)
@@ -208,16 +212,16 @@ def merge(parts: Sequence[Comparison]) -> Comparison:
 def never_fires(rule_sets: RuleSets, effects: dict[str, dict[str, dict[str, int]]]) -> list[str]:
     """``set.rule`` of the active rules that fail no document, or judged none."""
     fired = {
-        (domain if domain in rule_sets else ANY_DOMAIN, name)
-        for domain, rules in effects.items()
+        (set_name if set_name in rule_sets else ANY_DOMAIN, name)
+        for set_name, rules in effects.items()
         for name, counts in rules.items()
         if counts["alone"]
     }
     return [
-        f"{domain}.{name}"
-        for domain, rules in sorted(rule_sets.items())
+        f"{set_name}.{name}"
+        for set_name, rules in sorted(rule_sets.items())
         for name, _ in active_rules(rules)
-        if (domain, name) not in fired
+        if (set_name, name) not in fired
     ]
 
 

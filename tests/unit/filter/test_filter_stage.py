@@ -73,3 +73,14 @@ def test_without_rules_everything_stays_and_is_counted(tmp_path: Path) -> None:
     made = bench.run("filter", {}, {"documents": [base], "signals": [signals]})
     assert made.manifest.ledger.total("document", KEPT) == 2
     assert made.facts == {"effects": {}, "unruled": {"en": 1, "zh": 1}, "never_fired": []}
+
+
+def test_a_source_may_have_rules_of_its_own(tmp_path: Path) -> None:
+    """PanGu-alpha 3.1.1: every rule for the crawl, none for the encyclopedia."""
+    bench = Bench(tmp_path)
+    base = documents_artifact(bench, [[("一", "zh"), ("二", "wiki")]])  # the source has the domain's name here
+    signals = bench.run("signals", {}, {"documents": [base]})
+    made = bench.run("filter", {"rules": {**RULES, "wiki": {}}}, {"documents": [base], "signals": [signals]})
+    assert made.manifest.ledger.by_source("document", KEPT) == {"wiki": 1}
+    assert made.facts["effects"].keys() == {"zh"}
+    assert made.facts["unruled"] == {}

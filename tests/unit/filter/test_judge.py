@@ -12,7 +12,7 @@ from data_specs.config import identity, parse_config
 from data_specs.document import DECISIONS
 from data_specs.errors import DataError, SpecError
 from data_specs.fingerprint import fingerprint
-from stages.filter.judge import decide, judge, tally
+from stages.filter.judge import decide, judge, set_names, tally
 from stages.filter.rules import Rule, active_rules, check_signals, needed_signals
 from stages.filter.stage import FilterConfig
 
@@ -84,7 +84,7 @@ def test_domains_choose_their_rules() -> None:
     rows = decide_rows(signals, {"zh": {"short": SHORT}, "code": {}}, ["zh", "en", "code"])
     assert [r["keep"] for r in rows] == [False, True, True]
     judged = judge(signals, pa.array(["zh", "en", "code"]), np.ones(3, bool), {"zh": {}, "code": {}})
-    assert {j.domain: j.ruled for j in judged} == {"zh": True, "en": False, "code": True}
+    assert {j.set_name: j.ruled for j in judged} == {"zh": True, "en": False, "code": True}
 
 
 def test_rows_outside_the_view_are_null() -> None:
@@ -176,3 +176,14 @@ def test_identity_sees_limits_and_order_not_prose() -> None:
 
     assert print_of() == print_of(source="another") == print_of(limit=150.0)
     assert len({print_of(), print_of(limit=151), print_of(order=3), print_of(drop_if="<="), print_of(limit=None)}) == 5
+
+
+def test_a_set_named_as_a_source_judges_its_documents_and_no_others():
+    labels = pa.table(
+        [pa.array(["poems", "crawl", "laws", "crawl"]), pa.array(["zh", "zh", "zh", "code"])],
+        names=["source", "domain"],
+    )
+    sets = {"zh": {"short": SHORT}, "poems": {}, "*": {"han": HAN}, "unused": {}}
+    assert set_names(labels, sets).to_pylist() == ["poems", "zh", "zh", "code"]
+    assert set_names(labels.slice(0, 0), sets).to_pylist() == []
+    assert set_names(labels, {}).to_pylist() == ["zh", "zh", "zh", "code"]

@@ -145,3 +145,16 @@ def test_parts_add_up_to_a_loop_over_documents(documents: list, old: int, new: i
     for near, wanted in ((border.inside, [False, False]), (border.outside, [True, False])):
         rows = [(distance, row) for distance, row in judged if fails(documents[row], new) == wanted]
         assert [(n.distance, n.row) for n in near] == sorted(rows)[:NUM_NEAREST]
+
+
+def test_a_set_of_its_own_for_a_source():
+    """Two documents of source s leave the set of their domain: only one of them was dropped by it, and none is now."""
+    before = {"zh": {"short": short(3)}}
+    found = comparison([9, 1], [0, 0], before, {**before, "s": {}})
+    assert found.groups["s", "zh"] == Amounts(
+        documents=2, documents_before=1, documents_after=2, tokens=20, tokens_before=10, tokens_after=20, won=1
+    )
+    assert found.before == {"zh": {"short": {"judged": 2, "first": 1, "alone": 1, "only": 1}}}
+    assert found.after == {"s": {}}
+    # the rule no longer judges these documents: its border is that of the old limit
+    assert [(n.value, n.row) for n in found.borders["zh", "short"].outside] == [(1, 1)]
