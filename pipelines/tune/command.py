@@ -84,15 +84,16 @@ def tune_classifier(options: argparse.Namespace) -> None:
         f"{time.perf_counter() - started:.0f} s; {num_held:,} held out were not looked at",
         highlight=False,
     )  # fmt: skip
-    console.print(_table(ordered[:_MOST_ROWS]))
-    page = found_yaml(node.name, ordered, num_parts=options.parts, seed=options.seed)
+    worth = "AUC" if settings.positive is not None else "mean F1"
+    console.print(_table(ordered[:_MOST_ROWS], worth))
+    page = found_yaml(node.name, ordered, worth=worth, num_parts=options.parts, seed=options.seed)
     console.print(escape(page), highlight=False, soft_wrap=True, end="")
     if options.out is not None:
         rows = "".join(f"# {' '.join(row)}\n" for row in _rows(ordered))
-        options.out.write_text(page + "# every try: number, AUC, deviation, settings\n" + rows, encoding="utf-8")
+        options.out.write_text(page + f"# every try: number, {worth}, deviation, settings\n" + rows, encoding="utf-8")
 
 
-def found_yaml(node: str, ordered: Sequence[Trial], *, num_parts: int, seed: int) -> str:
+def found_yaml(node: str, ordered: Sequence[Trial], *, worth: str, num_parts: int, seed: int) -> str:
     """The best settings as a file of conf/experiment, or as lines to paste into one; all fields, defaults too, so that
     a later default changes nothing."""
     from dataclasses import asdict
@@ -104,27 +105,27 @@ def found_yaml(node: str, ordered: Sequence[Trial], *, num_parts: int, seed: int
     values = {"nodes": {node: {"config": {"model": asdict(best.config)}}}}
     return (
         "# @package _global_\n"
-        f"# Best of {len(ordered)} settings (seed {seed}): AUC {best.mean:.4f}, deviation {best.deviation:.4f} over "
+        f"# Best of {len(ordered)} settings (seed {seed}): {worth} {best.mean:.4f}, deviation {best.deviation:.4f} over "
         f"{num_parts} parts; before: {before}.\n" + yaml.safe_dump(values, sort_keys=False)
     )
 
 
 def _rows(trials: Sequence[Trial]) -> list[tuple[str, str, str, str]]:
-    """Number, AUC, deviation and settings of each try."""
+    """Number, worth, deviation and settings of each try."""
     from stages.classify.search import changed_fields
 
     rows = []
     for trial in trials:
         settings = ", ".join(f"{name} {value:g}" for name, value in changed_fields(trial.config).items())
-        area = trial.refusal if trial.mean is None else f"{trial.mean:.4f}"
+        worth = trial.refusal if trial.mean is None else f"{trial.mean:.4f}"
         spread = "" if trial.mean is None else f"{trial.deviation:.4f}"
-        rows.append((str(trial.number), area, spread, settings or "the defaults"))
+        rows.append((str(trial.number), worth, spread, settings or "the defaults"))
     return rows
 
 
-def _table(trials: Sequence[Trial]) -> Table:
+def _table(trials: Sequence[Trial], worth: str) -> Table:
     shown = Table(title="settings, best first; 0 is the config given; only what differs from the defaults", box=None)
-    for name, justify in (("try", "right"), ("AUC", "right"), ("deviation", "right"), ("settings", "left")):
+    for name, justify in (("try", "right"), (worth, "right"), ("deviation", "right"), ("settings", "left")):
         shown.add_column(name, justify=justify)  # type: ignore[arg-type]
     for row in _rows(trials):
         shown.add_row(*(escape(cell) for cell in row))

@@ -86,13 +86,10 @@ def confusion(probabilities_NL: np.ndarray, label_N: np.ndarray) -> list[list[in
     return counts
 
 
-def mean_area(probabilities_NL: np.ndarray, label_N: np.ndarray, positive: int | None) -> float | None:
-    """What a search makes large: the area of the scored label, or the mean over all where none is singled out; None
-    where a label, or everything but it, is missing."""
-    numbers = range(probabilities_NL.shape[1]) if positive is None else [positive]
-    areas = [area_under_curve(probabilities_NL[:, number], label_N == number) for number in numbers]
-    known = [area for area in areas if area is not None]
-    return float(np.mean(known)) if len(known) == len(areas) else None
+def mean_area(probabilities_NL: np.ndarray, label_N: np.ndarray) -> float | None:
+    """Mean over the labels of the area of each score; None where a label, or everything but it, is missing."""
+    areas = [row["auc"] for row in of_each_label(probabilities_NL, label_N)]
+    return None if None in areas else round(float(np.mean(areas)), _DIGITS)
 
 
 def held_out_report(probabilities_NL: np.ndarray, label_N: np.ndarray, positive: int | None) -> dict[str, Any]:
@@ -102,11 +99,12 @@ def held_out_report(probabilities_NL: np.ndarray, label_N: np.ndarray, positive:
     probability: how often it is right.
     """
     called_N = probabilities_NL.argmax(axis=1)
-    area = mean_area(probabilities_NL, label_N, positive)
     if positive is None:
-        thresholds, calibrated = [], calibration(probabilities_NL.max(axis=1), called_N == label_N)
+        area, thresholds = mean_area(probabilities_NL, label_N), []
+        calibrated = calibration(probabilities_NL.max(axis=1), called_N == label_N)
     else:
         scores_N, positive_N = probabilities_NL[:, positive], label_N == positive
+        area = area_under_curve(scores_N, positive_N)
         thresholds = [at_threshold(scores_N, positive_N, threshold) for threshold in THRESHOLDS]
         calibrated = calibration(scores_N, positive_N)
     return {

@@ -1,9 +1,10 @@
 """Search for the settings under which fastText learns best from given examples: seeded tries, cross-validated.
 
 The examples that train are split into parts by the middle bits of their keys. Each try trains on all parts but one
-and is asked about that one, in turn; its worth is the mean area under the curve. The held-out part of the classifier
-takes no part, so that its figures stay honest after any number of tries. Random draws beat a grid of the same size
-(Bergstra and Bengio 2012, JMLR 13).
+and is asked about that one, in turn. Its worth is the area under the curve of the scored label, for limits are chosen
+later; where no label is singled out it is the mean F1 of all, for then the likeliest one counts. The held-out part of
+the classifier takes no part, so that its figures stay honest after any number of tries. Random draws beat a grid of the
+same size (Bergstra and Bengio 2012, JMLR 13).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from data_specs.errors import DataError
 from data_specs.permutation import Permutation, derive_key
 from stages.classify.examples import Examples
 from stages.classify.fasttext_model import Classifier, FastTextConfig, train_model
-from stages.classify.metrics import mean_area
+from stages.classify.metrics import area_under_curve, of_each_label
 
 #: Values that are drawn, inside the ranges of fastText's own search (src/autotune.cc), short of its largest models:
 #: 64 numbers in 2 ** 20 vectors are 256 MiB.
@@ -45,18 +46,18 @@ class Trial:
 
     number: int  # from 0, which is the config that the search starts from
     config: FastTextConfig
-    areas: tuple[float, ...]  # under the curve, of each part
+    worths: tuple[float, ...]  # of each part
     refusal: str = ""  # why there are none
 
     @property
     def mean(self) -> float | None:
         """Worth of the try, in six digits; None where it could not be trained."""
-        return round(float(np.mean(self.areas)), _DIGITS) if self.areas else None
+        return round(float(np.mean(self.worths)), _DIGITS) if self.worths else None
 
     @property
     def deviation(self) -> float:
         """Standard deviation over the parts."""
-        return float(np.std(self.areas)) if self.areas else 0.0
+        return float(np.std(self.worths)) if self.worths else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def search(
 ) -> list[Trial]:
     """Try every config; ``folder`` takes files that are gone afterwards. The number of workers changes nothing else.
 
-    Raises :class:`DataError` where a part lacks a label, so that no area can be told.
+    Raises :class:`DataError` where a part lacks a label, so that no worth can be told.
     """
     train_N = np.flatnonzero(~examples.held_N)
     part_N = parts_of(examples.key_N[train_N], num_parts)
@@ -109,7 +110,7 @@ def search(
     lines = [examples.lines[i] for i in train_N.tolist()]
     _check_parts(examples.labels, label_N, part_N, num_parts)
     number = None if positive is None else examples.labels.index(positive)
-    ask = partial(_area_of, lines, label_N, part_N, len(examples.labels), number, folder)
+    ask = partial(_worth_of, lines, label_N, part_N, len(examples.labels), number, folder)
     jobs = [
         _Job(config, part, f"try{place}-{part}") for place, config in enumerate(configs) for part in range(num_parts)
     ]
@@ -122,8 +123,8 @@ def search(
     for place, config in enumerate(configs):
         answers = found[place * num_parts : (place + 1) * num_parts]
         refusals = [str(answer) for answer in answers if isinstance(answer, DataError)]
-        areas = () if refusals else tuple(answers)
-        trials.append(Trial(number=place, config=config, areas=areas, refusal=(*refusals, "")[0]))
+        worths = () if refusals else tuple(answers)
+        trials.append(Trial(number=place, config=config, worths=worths, refusal=(*refusals, "")[0]))
     return trials
 
 
@@ -143,11 +144,11 @@ def changed_fields(config: FastTextConfig) -> dict[str, float]:
     return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(plain, name)}
 
 
-def _area_of(
+def _worth_of(
     lines: list[str], label_N: np.ndarray, part_N: np.ndarray, num_labels: int, positive: int | None, folder: Path,
     job: _Job,
 ) -> float | DataError:  # fmt: skip
-    """The area of one training, or why there is no model."""
+    """What one training is worth, or why there is no model."""
     model = folder / f"{job.scratch}.bin"
     training = ((int(label_N[i]), lines[i]) for i in np.flatnonzero(part_N != job.part).tolist())
     try:
@@ -157,7 +158,9 @@ def _area_of(
     mine = np.flatnonzero(part_N == job.part)
     probabilities = Classifier(model, num_labels).probabilities([lines[i] for i in mine.tolist()])
     model.unlink()
-    area = mean_area(probabilities, label_N[mine], positive)
+    if positive is None:
+        return float(np.mean([row["f1"] for row in of_each_label(probabilities, label_N[mine])]))
+    area = area_under_curve(probabilities[:, positive], label_N[mine] == positive)
     assert area is not None  # every part holds every label
     return area
 

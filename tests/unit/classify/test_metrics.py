@@ -75,9 +75,8 @@ def test_each_label_by_hand():
     # the scores 0.8 and 0.3 against 0.1, 0.2, 0.1 and 0.6: seven of eight pairs stand right
     assert first["auc"] == 0.875
     # 0.7 and 0.5 against 0.1, 0.6, 0.1, 0.2: seven of eight; 0.8 and 0.2 against 0.1, 0.1, 0.2, 0.3: 6.5 of eight
-    assert mean_area(KINDS, TRUE_KINDS, None) == pytest.approx((7 + 7 + 6.5) / 24)
-    assert mean_area(KINDS, TRUE_KINDS, 0) == 0.875
-    assert mean_area(KINDS[:4], TRUE_KINDS[:4], None) is None  # the third label is missing
+    assert mean_area(KINDS, TRUE_KINDS) == pytest.approx((7 + 7 + 6.5) / 24, abs=1e-6)
+    assert mean_area(KINDS[:4], TRUE_KINDS[:4]) is None  # the third label is missing
 
 
 def test_without_a_positive_label_calibration_is_that_of_the_likeliest():

@@ -119,12 +119,15 @@ def test_what_cannot_be_trained_comes_last_with_its_reason(recorder: Recorder, t
     )  # fmt: skip
     assert seen == [(n, 6) for n in range(1, 7)]
     assert [trial.number for trial in best_first(trials)] == [2, 1, 0]
+    assert trials[2].mean == 1.0
+    # one that calls everything "ad": F1 of ad is 2/3 where half are, of ok 0
+    assert 0.2 < trials[1].mean < 0.45
     assert (trials[0].mean, trials[0].refusal) == (None, "weights became no numbers")
 
 
 def test_of_equals_the_smaller_model_then_the_earlier_try_wins():
     big, small = FastTextConfig(dim=64), FastTextConfig(dim=16)
-    trials = [Trial(number=n, config=c, areas=(0.5, 0.7)) for n, c in enumerate((big, small, small))]
+    trials = [Trial(number=n, config=c, worths=(0.5, 0.7)) for n, c in enumerate((big, small, small))]
     assert trials[0].mean == 0.6
     assert trials[0].deviation == pytest.approx(0.1)
     assert [trial.number for trial in best_first(trials)] == [1, 2, 0]
