@@ -116,7 +116,7 @@ def _rows(trials: Sequence[Trial]) -> list[tuple[str, str, str, str]]:
 
     rows = []
     for trial in trials:
-        settings = ", ".join(f"{name} {value:g}" for name, value in changed_fields(trial.config).items())
+        settings = ", ".join(f"{name} {value}" for name, value in changed_fields(trial.config).items())
         worth = trial.refusal if trial.mean is None else f"{trial.mean:.4f}"
         spread = "" if trial.mean is None else f"{trial.deviation:.4f}"
         rows.append((str(trial.number), worth, spread, settings or "the defaults"))
