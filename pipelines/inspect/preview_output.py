@@ -33,8 +33,8 @@ _TOGETHER = "all together"
 _MAX_BORDERS = 4
 _LEAD = (
     "alone: documents that the rule fails, whatever the others say; only: those that no other rule fails, so they "
-    "would return without it; first: those whose drop reason it is; all together: those that any rule fails. Rules that "
-    "fail none, before and after, are left out. Tokens are Han characters and words."
+    "would return without it; first: those whose drop reason it is; all together: those that any rule fails. Rules "
+    "that fail none, before and after, are left out. Tokens are Han characters and words."
 )
 
 

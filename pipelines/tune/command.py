@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -105,8 +104,8 @@ def found_yaml(node: str, ordered: Sequence[Trial], *, worth: str, num_parts: in
     values = {"nodes": {node: {"config": {"model": asdict(best.config)}}}}
     return (
         "# @package _global_\n"
-        f"# Best of {len(ordered)} settings (seed {seed}): {worth} {best.mean:.4f}, deviation {best.deviation:.4f} over "
-        f"{num_parts} parts; before: {before}.\n" + yaml.safe_dump(values, sort_keys=False)
+        f"# Best of {len(ordered)} settings (seed {seed}): {worth} {best.mean:.4f}, deviation {best.deviation:.4f} "
+        f"over {num_parts} parts; before: {before}.\n" + yaml.safe_dump(values, sort_keys=False)
     )
 
 

@@ -1,4 +1,4 @@
-"""The examples of a classifier node, as a run would train it on: from its labels, or from views that stand in the store."""
+"""The examples on which a run would train a classifier node: from its labels, or from views that stand in the store."""
 
 from __future__ import annotations
 

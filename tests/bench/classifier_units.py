@@ -104,6 +104,6 @@ def measure(rows: list[tuple[str, str]], prepare: Callable[[str], str], config: 
     area = area_under_curve(scores[examples.held_N], label_N[examples.held_N] == 1)
     size = sum(len(text.encode()) for text, _ in rows) / 1e6
     return (
-        f"AUC {trial.mean:.4f} (deviation {trial.deviation:.4f}), held out {area:.4f}; {size / (preparing + asking):.1f} "
-        f"MB/s (preparing {size / preparing:.1f}, asking {size / asking:.1f})"
+        f"AUC {trial.mean:.4f} (deviation {trial.deviation:.4f}), held out {area:.4f}; "
+        f"{size / (preparing + asking):.1f} MB/s (preparing {size / preparing:.1f}, asking {size / asking:.1f})"
     )

@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from data_specs.manifest import Artifact
 from data_specs.source import DigestCache, load_card, open_source
-from stages.classify.fasttext_model import Classifier, prepare_text
 from pipelines.report.html import number
+from stages.classify.fasttext_model import Classifier, prepare_text
 from tests.bench.acceptance_table import Table
 from tests.stage_harness import Bench
 
@@ -86,9 +86,10 @@ def write_labels(path: Path, rows: list[tuple[str, str]]) -> Path:
 def figures(held_out: Mapping[str, Any], threshold: float = _THRESHOLD) -> str:
     """The held-out figures of one model in a line."""
     row = next(row for row in held_out["thresholds"] if row["threshold"] == threshold)
+    error = held_out["calibration"]["expected_error"]
     return (
-        f"AUC {held_out['auc']:.3f}; at {threshold:g} precision {number(row['precision'])}, recall {number(row['recall'])}; "
-        f"accuracy {held_out['accuracy']:.3f}; calibration error {held_out['calibration']['expected_error']:.3f}; "
+        f"AUC {held_out['auc']:.3f}; at {threshold:g} precision {number(row['precision'])}, "
+        f"recall {number(row['recall'])}; accuracy {held_out['accuracy']:.3f}; calibration error {error:.3f}; "
         f"{held_out['examples']:,} held out"
     )
 
@@ -145,7 +146,9 @@ def quality(data: Path, work: Path, table: Table) -> None:
         name: bench.run("ingest", {}, {"sources": [open_source(card, data, digests)]}) for name, card in cards.items()
     }
     good = bench.run("ingest", {}, {"sources": [open_source(load_card(name, []), data, digests) for name in _GOOD]})
-    made = bench.run("train_classifier", {"name": "quality", "model": _FEW}, {"good": [good], "raw": [read["cleared1"]]})
+    made = bench.run(
+        "train_classifier", {"name": "quality", "model": _FEW}, {"good": [good], "raw": [read["cleared1"]]}
+    )
     table.check("quality, good text against a crawl", TOLD, figures(made.facts["held_out"]), True)
     scores = {}
     for name in ("clean", "dirty"):

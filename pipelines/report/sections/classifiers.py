@@ -71,11 +71,10 @@ def _tables(labels: list[str], held_out: Mapping[str, Any]) -> Iterator[Html]:
         rows = [[number(row[key]) for key in keys] for row in held_out["thresholds"]]
         yield table(("score at least", "precision", "recall", "called positive"), rows)
     if len(labels) > 2 or not held_out["thresholds"]:
-        keys = ("examples", "precision", "recall", "f1", "auc")
+        figures = ("examples", "precision", "recall", "f1", "auc")
         named = zip(labels, held_out["labels"], strict=True)
-        yield table(
-            ("likeliest label", *keys[:-1], "AUC"), [[name, *(number(row[key]) for key in keys)] for name, row in named]
-        )
+        rows = [[name, *(number(row[key]) for key in figures)] for name, row in named]
+        yield table(("likeliest label", "examples", "precision", "recall", "F1", "AUC"), rows)
         yield fold("which labels are taken for which (rows: true, columns: called)", _confusion(labels, held_out))
     keys = ("from", "examples", "mean_score", "positive")
     rows = [[number(row[key]) for key in keys] for row in held_out["calibration"]["bins"]]

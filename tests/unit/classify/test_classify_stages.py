@@ -178,7 +178,7 @@ def test_kinds_single_out_no_label_and_rules_name_each(tmp_path: Path):
         ({"name": "a b"}, SpecError, "name 'a b' becomes a column"),
         ({"positive": "spam"}, SpecError, "positive 'spam': without labels it is 'good' or 'raw'"),
         ({"positive": None}, SpecError, "positive None: without labels it is 'good' or 'raw'"),
-        ({"model": {"min_subword": 3, "max_subword": 2}}, SpecError, r"min_subword, max_subword \(3, 2\) must be 0 and 0"),
+        ({"model": {"min_subword": 3, "max_subword": 2}}, SpecError, r"max_subword \(3, 2\) must be 0 and 0"),
         ({"held_out_ratio": 1.0}, SpecError, r"held_out_ratio \(1.0\) must lie in \(0, 1\)"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`kaitian tune-classifier`: the words of a run in, a config out that a run takes; labels or views, never the held out."""
+"""`kaitian tune-classifier`: the words of a run in, a config out that a run takes; from labels or from views."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def test_the_best_settings_are_printed_as_a_config_that_composes(
     assert text.startswith("# @package _global_\n# Best of 2 settings (seed 0): AUC 1.0000")
     assert text.split("# every try")[0] in printed
     assert [line.split()[1] for line in text.splitlines()[-2:]] == ["1", "0"]  # the one that learns is first
-    composed = compose_run(
-        ["pipeline=corpus", "experiment=[trained_filter,found]", *words[2:4]], [tmp_path / "mine"]
-    )
+    composed = compose_run(["pipeline=corpus", "experiment=[trained_filter,found]", *words[2:4]], [tmp_path / "mine"])
     (node,) = [node for node in build_nodes(composed.nodes) if node.name == "classifier"]
     assert node.stage.config.model == FastTextConfig(epoch=20, bucket=1000, dim=4, lr=1.0)
     assert node.stage.config.labels == str(labels)
@@ -91,7 +89,7 @@ def test_which_node_is_meant_has_to_be_clear(tmp_path: Path):
     with pytest.raises(SpecError, match=r"2 classifier nodes \(model, other\); give --node"):
         classifier_node(two, None)
     assert classifier_node(two, "other").name == "other"
-    with pytest.raises(SpecError, match="'modl' is no node that trains a classifier. Did you mean 'model'"):
+    with pytest.raises(SpecError, match=r"'modl' is no node that trains a classifier\. Did you mean 'model'"):
         classifier_node(two, "modl")
     with pytest.raises(SpecError, match="none; experiment=trained_filter adds one"):
         classifier_node(RunConfig(name="w", nodes={}, store="s", data_root="."), None)
