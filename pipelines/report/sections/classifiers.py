@@ -37,7 +37,7 @@ def _classifier(node: NodeSummary) -> Html:
             f"{kind} {number(held_out['auc'])}, accuracy {number(held_out['accuracy'])}, expected calibration error "
             f"{number(held_out['calibration']['expected_error'])}. Examples for training + held out: {examples}.",
         ),
-        el("div", list(_charts(held_out)), class_="pair"),
+        el("div", list(_charts(facts["labels"], held_out)), class_="pair"),
         list(_tables(facts["labels"], held_out)),
     )
 
@@ -48,7 +48,8 @@ def _what(facts: Mapping[str, Any]) -> str:
     return f"{facts['name']}_score, the probability of {facts['positive']!r}"
 
 
-def _charts(held_out: Mapping[str, Any]) -> Iterator[Html | None]:
+def _charts(labels: list[str], held_out: Mapping[str, Any]) -> Iterator[Html | None]:
+    """Two side by side; a classifier of kinds has no limits to draw, and shows its labels there."""
     bins = held_out["calibration"]["bins"]
     perfect = Series("perfectly calibrated", [0.0, 1.0], [0.0, 1.0])
     seen = Series("this model", [row["mean_score"] for row in bins], [row["positive"] for row in bins])
@@ -58,6 +59,8 @@ def _charts(held_out: Mapping[str, Any]) -> Iterator[Html | None]:
         limits = [row["threshold"] for row in rows]
         lines = [Series(key, limits, [_or_nan(row[key]) for row in rows]) for key in ("precision", "recall")]
         yield line_chart("Precision and recall over the limit of the score", lines, from_zero=True)
+    else:
+        yield _label_table(labels, held_out)
 
 
 def _or_nan(value: float | None) -> float:
@@ -70,15 +73,20 @@ def _tables(labels: list[str], held_out: Mapping[str, Any]) -> Iterator[Html]:
         keys = ("threshold", "precision", "recall", "called")
         rows = [[number(row[key]) for key in keys] for row in held_out["thresholds"]]
         yield table(("score at least", "precision", "recall", "called positive"), rows)
+        if len(labels) > 2:
+            yield _label_table(labels, held_out)
     if len(labels) > 2 or not held_out["thresholds"]:
-        figures = ("examples", "precision", "recall", "f1", "auc")
-        named = zip(labels, held_out["labels"], strict=True)
-        rows = [[name, *(number(row[key]) for key in figures)] for name, row in named]
-        yield table(("likeliest label", "examples", "precision", "recall", "F1", "AUC"), rows)
         yield fold("which labels are taken for which (rows: true, columns: called)", _confusion(labels, held_out))
     keys = ("from", "examples", "mean_score", "positive")
     rows = [[number(row[key]) for key in keys] for row in held_out["calibration"]["bins"]]
     yield fold("calibration by tenths", table(("score from", "examples", "mean score", "truly so"), rows))
+
+
+def _label_table(labels: list[str], held_out: Mapping[str, Any]) -> Html:
+    keys = ("examples", "precision", "recall", "f1", "auc")
+    named = zip(labels, held_out["labels"], strict=True)
+    rows = [[name, *(number(row[key]) for key in keys)] for name, row in named]
+    return table(("likeliest label", "examples", "precision", "recall", "F1", "AUC"), rows)
 
 
 def _confusion(labels: list[str], held_out: Mapping[str, Any]) -> Html:
