@@ -27,7 +27,7 @@ _GROUP_HEAD = (
     "tokens after",
     "change",
 )
-_RULE_HEAD = ("domain", "rule", "alone before", "alone after", "only before", "only after", "first after")
+_RULE_HEAD = ("rules of", "rule", "alone before", "alone after", "only before", "only after", "first after")
 _TOGETHER = "all together"
 #: Moved borders whose documents a terminal can hold.
 _MAX_BORDERS = 4

@@ -61,7 +61,7 @@ KINDS = {
 }  # fmt: skip
 _MOST_OF_A_KIND = 1000
 _GOOD = ("zhwiki", "news_zh", "tech_articles_zh")
-_CRAWL = "labelled/chinesewebtext"
+_EXAMPLES = "labelled/chinesewebtext"
 #: Some hundreds of examples, or some dozens of one label, want more passes than the defaults make.
 _FEW = {"lr": 0.5, "epoch": 25}
 _ALPHA, _THRESHOLD = 9, 0.5
@@ -141,14 +141,12 @@ def quality(data: Path, work: Path, table: Table) -> None:
     folder = work / "quality"
     shutil.rmtree(folder, ignore_errors=True)
     bench, digests = Bench(folder / "artifacts"), DigestCache(work / "digests.json")
-    cards = {name: _card(folder, name, f"{_CRAWL}/{name}.jsonl") for name in ("cleared1", "clean", "dirty")}
+    cards = {name: _card(folder, name) for name in ("clean", "dirty")} | {"raw": load_card("crawl_zh", [])}
     read = {
         name: bench.run("ingest", {}, {"sources": [open_source(card, data, digests)]}) for name, card in cards.items()
     }
     good = bench.run("ingest", {}, {"sources": [open_source(load_card(name, []), data, digests) for name in _GOOD]})
-    made = bench.run(
-        "train_classifier", {"name": "quality", "model": _FEW}, {"good": [good], "raw": [read["cleared1"]]}
-    )
+    made = bench.run("train_classifier", {"name": "quality", "model": _FEW}, {"good": [good], "raw": [read["raw"]]})
     table.check("quality, good text against a crawl", TOLD, figures(made.facts["held_out"]), True)
     scores = {}
     for name in ("clean", "dirty"):
@@ -165,12 +163,11 @@ def quality(data: Path, work: Path, table: Table) -> None:
         table.check(f"quality, {what} {limit:g}", TOLD, seen, True)
 
 
-def _card(folder: Path, name: str, path: str) -> Any:
-    """A source card for one file of the crawl."""
+def _card(folder: Path, name: str) -> Any:
+    """A source card for one file of labelled examples."""
     folder.mkdir(parents=True, exist_ok=True)
-    field = "raw_content" if name == "cleared1" else "text"
-    text = f"origin: crawl\nlicence: none\nlanguages: [zh]\ndomain: zh\nformat: jsonl\nfields: {{text: {field}}}\n"
-    (folder / f"{name}.yaml").write_text(f"name: {name}\n{text}paths: ['{path}']\n", encoding="utf-8")
+    text = "origin: crawl\nlicence: none\nlanguages: [zh]\ndomain: zh\nformat: jsonl\n"
+    (folder / f"{name}.yaml").write_text(f"name: {name}\n{text}paths: ['{_EXAMPLES}/{name}.jsonl']\n", encoding="utf-8")
     return load_card(name, [folder])
 
 
