@@ -13,6 +13,7 @@ from data_specs.errors import KaitianError
 from pipelines.forecast import command as forecasts
 from pipelines.lineage import command as lineage
 from pipelines.mixture import command as mixtures
+from pipelines.tune import command as tuning
 
 _DESCRIPTION = """\
 Kaitian (开天) turns raw text dumps into a trained sparse language model. One composition describes the whole line;
@@ -127,6 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
     sample.add_argument("--decile", metavar="SIGNAL", help="stratify by the deciles of a stored signal or score, too")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="another number draws other documents (0)")
     sample.add_argument("--html", type=Path, default=Path("review.html"), metavar="FILE", help="the page (review.html)")
+    tuning.add_options(composed("tune-classifier", tuning.SUMMARY, tuning.DETAILS))
     gc = verb(
         "gc",
         "show, then remove, what nothing refers to",

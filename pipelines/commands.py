@@ -218,6 +218,13 @@ def sample(options: argparse.Namespace) -> None:
     make_console().print(f"{len(drawn)} documents: {options.html}", highlight=False, soft_wrap=True)
 
 
+def tune_classifier(options: argparse.Namespace) -> None:
+    """`kaitian tune-classifier`."""
+    from pipelines.tune.command import tune_classifier as search_settings
+
+    search_settings(options)
+
+
 def trace(options: argparse.Namespace) -> None:
     """`kaitian trace`."""
     from pipelines.lineage.command import trace as run_trace

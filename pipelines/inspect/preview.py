@@ -21,7 +21,7 @@ from pipelines.spec import RunConfig
 from pipelines.store.store import Store
 from stages.filter.rules import Rule, RuleSets
 from stages.filter.stage import FilterConfig, place_columns, read_signals
-from stages.filter.what_if import Comparison, changed_rules, compare, compared_signals, merge, never_fires
+from stages.filter.what_if import Comparison, changed_rules, compare, compared_signals, idle_sets, merge, never_fires
 
 #: Documents judged at once; bounds memory at some 100 MB for forty rules.
 _PART_ROWS = 1 << 17
@@ -36,7 +36,8 @@ class Preview:
     node: str
     changes: list[tuple[str, str, Rule | None, Rule | None]]  # (set, rule, before, after)
     comparison: Comparison
-    silent: list[str]  # `set.rule` of the rules after the change that never fire
+    silent: list[str]  # `set.rule` of the rules after the change that judge documents and fail none
+    idle: list[str]  # rule sets after the change that judge no document
     documents: dict[Place, ReadDocument] = field(default_factory=dict)  # those beside the borders
 
 
@@ -65,6 +66,7 @@ def make_preview(config: RunConfig, store: Store, *, node: str | None = None, ru
         changes=changed_rules(before, after),
         comparison=comparison,
         silent=never_fires(after, comparison.after),
+        idle=idle_sets(after, comparison.after),
         documents=read_documents(view.shards(), places),
     )
 

@@ -24,15 +24,17 @@ _GROUP_HEAD = (
     "lost",
     "won",
     "tokens before",
-    "after",
-    "",
+    "tokens after",
+    "change",
 )
-_RULE_HEAD = ("domain", "rule", "alone before", "alone after", "only before", "only after", "first after")
+_RULE_HEAD = ("rules of", "rule", "alone before", "alone after", "only before", "only after", "first after")
+_TOGETHER = "all together"
 #: Moved borders whose documents a terminal can hold.
 _MAX_BORDERS = 4
 _LEAD = (
     "alone: documents that the rule fails, whatever the others say; only: those that no other rule fails, so they "
-    "would return without it; first: those whose drop reason it is. Tokens are Han characters and words."
+    "would return without it; first: those whose drop reason it is; all together: those that any rule fails. Rules "
+    "that fail none, before and after, are left out. Tokens are Han characters and words."
 )
 
 
@@ -61,14 +63,29 @@ def _figures(a: Amounts) -> tuple[str, ...]:
 
 
 def _rule_rows(preview: Preview) -> Iterator[tuple[str, ...]]:
+    """Rules that fail some document, before or after, and what those of a domain do together."""
     before, after = preview.comparison.before, preview.comparison.after
     nothing: dict[str, int] = {}
     for domain in sorted({*before, *after}):
         old, new = before.get(domain, {}), after.get(domain, {})
         for name in dict.fromkeys([*new, *old]):
             a, b = old.get(name, nothing), new.get(name, nothing)
+            if not (a.get("alone") or b.get("alone")):
+                continue
             cells = ((a, "alone"), (b, "alone"), (a, "only"), (b, "only"), (b, "first"))
             yield (domain, name, *(f"{side[key]:,}" if side else "off" for side, key in cells))
+        dropped = [sum(counts["first"] for counts in side.values()) for side in (old, new)]
+        yield (domain, _TOGETHER, *(f"{number:,}" for number in dropped), "", "", f"{dropped[1]:,}")
+
+
+def _unheard(preview: Preview) -> list[str]:
+    """Sentences on the rules that do nothing."""
+    found = []
+    if preview.silent:
+        found.append(f"never fire: {', '.join(preview.silent)}")
+    if preview.idle:
+        found.append(f"no document to judge, so nothing is known of the rules of: {', '.join(preview.idle)}")
+    return found
 
 
 def print_preview(console: Console, preview: Preview) -> None:
@@ -90,8 +107,8 @@ def print_preview(console: Console, preview: Preview) -> None:
             shown.add_row(*(escape(cell) for cell in row))
         console.print(shown)
     console.print(_LEAD, highlight=False)
-    if preview.silent:
-        console.print(f"never fire: {escape(', '.join(preview.silent))}", highlight=False)
+    for sentence in _unheard(preview):
+        console.print(escape(sentence), highlight=False)
     borders = sorted(preview.comparison.borders.items())
     if len(borders) > _MAX_BORDERS:
         console.print(f"{len(borders)} borders moved; their documents are on the page (--html)", highlight=False)
@@ -109,7 +126,7 @@ def print_preview(console: Console, preview: Preview) -> None:
 def preview_page(preview: Preview) -> str:
     """The whole page as text."""
     changes = [el("li", f"{d}.{n}: {rule_text(old)} → {rule_text(new)}") for d, n, old, new in preview.changes]
-    silent = el("p", "Never fire: ", ", ".join(preview.silent)) if preview.silent else None
+    silent = [el("p", sentence[0].upper() + sentence[1:]) for sentence in _unheard(preview)]
     borders = [
         fold(join(el("b", f"{domain}.{name}"), f"  {side}"), [_near(preview, one) for one in near], open_=True)
         for (domain, name), border in sorted(preview.comparison.borders.items())

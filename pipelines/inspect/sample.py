@@ -37,6 +37,7 @@ class Judged:
     limit: float | None
     decile: int | None  # 1 to 10, of the signal that was asked for
     stratum: str
+    num_stratum: int  # judged documents of the stratum, of which this one stands for its share
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,16 @@ class _Candidates:
     sources: list[str]
     outcomes: list[str]
     values_N: npt.NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """One drawn document before it is read."""
+
+    place: Place
+    stratum: str
+    num_stratum: int
+    decile: int | None
 
 
 def draw_sample(
@@ -66,18 +77,19 @@ def draw_sample(
         for position, shard in enumerate(shards)
     ]
     chosen = _choose(parts, count)
-    documents = read_documents(shards, [place for place, _, _ in chosen], max_characters=max_characters)
-    decisions = _decisions(artifact, shards, [place for place, _, _ in chosen])
+    documents = read_documents(shards, [one.place for one in chosen], max_characters=max_characters)
+    decisions = _decisions(artifact, shards, [one.place for one in chosen])
     return [
         Judged(
-            document=documents[place],
-            outcome=decisions[place]["reason"] or KEPT,
-            value=decisions[place]["value"],
-            limit=decisions[place]["limit"],
-            decile=decile,
-            stratum=stratum,
+            document=documents[one.place],
+            outcome=decisions[one.place]["reason"] or KEPT,
+            value=decisions[one.place]["value"],
+            limit=decisions[one.place]["limit"],
+            decile=one.decile,
+            stratum=one.stratum,
+            num_stratum=one.num_stratum,
         )
-        for place, stratum, decile in chosen
+        for one in chosen
     ]
 
 
@@ -117,7 +129,7 @@ def _candidates(
     values = None
     if signals is not None:
         table = pq.read_table(signals.sidecar("signals", shard.key), columns=[column])
-        values = table.column(0).take(pa.array(rows)).cast(pa.float64()).to_numpy()
+        values = table.column(0).take(pa.array(rows)).cast(pa.float64()).to_numpy()  # null becomes NaN
     return _Candidates(
         shard=position,
         rows_N=rows,
@@ -128,9 +140,9 @@ def _candidates(
     )
 
 
-def _choose(parts: Sequence[_Candidates], count: int) -> list[tuple[Place, str, int | None]]:
-    """(place, stratum, decile) of the drawn documents in the order of their hashes, so that no stratum stands together:
-    the place on the page must not tell the reader what the filter said."""
+def _choose(parts: Sequence[_Candidates], count: int) -> list[_Drawn]:
+    """The drawn documents in the order of their hashes, so that no stratum stands together: the place on the page must
+    not tell the reader what the filter said."""
     if not parts:
         return []
     hashes_N = np.concatenate([part.hashes_N for part in parts])
@@ -141,10 +153,11 @@ def _choose(parts: Sequence[_Candidates], count: int) -> list[tuple[Place, str, 
     deciles: list[int | None] = [None] * len(names)
     values = [part.values_N for part in parts if part.values_N is not None]
     if values and names:
-        values_N = np.concatenate(values)
-        edges = np.quantile(values_N, np.arange(1, _NUM_DECILES) / _NUM_DECILES)
-        deciles = [int(place) + 1 for place in np.searchsorted(edges, values_N, side="right")]
-        names = [f"{name} / decile {decile}" for name, decile in zip(names, deciles, strict=True)]
+        deciles = _deciles(np.concatenate(values))
+        names = [
+            f"{name} / {'no value' if decile is None else f'decile {decile}'}"
+            for name, decile in zip(names, deciles, strict=True)
+        ]
     strata, code_N, sizes = np.unique(np.array(names, dtype=np.str_), return_inverse=True, return_counts=True)
     taken = allocate(sizes.tolist(), count)
     order = np.lexsort((hashes_N, code_N))
@@ -153,7 +166,17 @@ def _choose(parts: Sequence[_Candidates], count: int) -> list[tuple[Place, str, 
         [order[start : start + number] for start, number in zip(starts, taken, strict=True)] or [order]
     )
     drawn = drawn[np.argsort(hashes_N[drawn], kind="stable")]
-    return [(places[i], str(strata[code_N[i]]), deciles[i]) for i in drawn.tolist()]
+    return [_Drawn(places[i], str(strata[code_N[i]]), int(sizes[code_N[i]]), deciles[i]) for i in drawn.tolist()]
+
+
+def _deciles(values_N: npt.NDArray[np.float64]) -> list[int | None]:
+    """The tenth, 1 to 10, in which each value lies; None where there is none, as for documents that were not scored."""
+    known = ~np.isnan(values_N)
+    if not known.any():
+        return [None] * values_N.size
+    edges = np.quantile(values_N[known], np.arange(1, _NUM_DECILES) / _NUM_DECILES)
+    tenths = np.searchsorted(edges, values_N, side="right") + 1
+    return [int(tenth) if has else None for tenth, has in zip(tenths, known, strict=True)]
 
 
 def _decisions(artifact: Artifact, shards: Sequence[ViewShard], places: Sequence[Place]) -> dict[Place, dict[str, Any]]:

@@ -1,7 +1,9 @@
 """The page on which people judge a sample: one file, no request, a tick per document, saved as labels.
 
-The page saves JSON lines of {text, label, doc_id, source, outcome, stratum}, label "keep" or "drop": what
-`train_classifier` takes. What the filter said is folded away, so that the reader judges the text first.
+The page saves JSON lines of {text, label, doc_id, source, outcome, stratum, stratum_documents}, label "keep" or "drop":
+what `train_classifier` takes. What the filter said is folded away, so that the reader judges the text first; so is the
+count of wrong decisions, per outcome and, weighing each stratum by its documents, over all that the filter judged. The
+browser remembers ticks of a page until it is told to forget them.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from pipelines.inspect.sample import Judged
+from pipelines.inspect.sample import KEPT, Judged
+from pipelines.inspect.sample_script import SCRIPT
 from pipelines.report.html import Html, el, fold, join, number, section, table
 from pipelines.report.style import CSS
 
@@ -19,50 +23,13 @@ _STYLE = """
 .review label { margin-right: 18px; cursor: pointer; }
 .review.current { outline: 2px solid var(--accent); }
 .bar-fixed { position: sticky; top: 0; z-index: 1; background: var(--card); border-bottom: 1px solid var(--line);
-  padding: 8px 20px; display: flex; gap: 16px; align-items: center; }
+  padding: 8px 20px; display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: center; }
 """
 #: Nothing may be loaded from anywhere, whatever a text holds.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-_SCRIPT = """
-const records = JSON.parse(document.getElementById("records").textContent);
-const cards = [...document.querySelectorAll(".review")];
-let current = 0, saved = 0;
-const ticked = () => cards.flatMap((card, i) => {
-  const input = card.querySelector("input:checked");
-  return input ? [{...records[i], label: input.value}] : [];
-});
-function show() {
-  document.getElementById("progress").textContent = `${ticked().length} of ${cards.length} judged`;
-  cards.forEach((card, i) => card.classList.toggle("current", i === current));
-}
-function judge(value) {
-  const input = cards[current].querySelector(`input[value=${value}]`);
-  input.checked = true;
-  current = Math.min(current + 1, cards.length - 1);
-  cards[current].scrollIntoView({block: "center"});
-  show();
-}
-function save() {
-  const lines = ticked().map((record) => JSON.stringify(record) + "\\n");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(lines, {type: "application/jsonl"}));
-  link.download = document.body.dataset.file;
-  link.click();
-  saved = lines.length;
-}
-cards.forEach((card, i) => card.addEventListener("change", () => { current = i; show(); }));
-document.getElementById("save").addEventListener("click", save);
-document.addEventListener("keydown", (event) => {
-  if (!cards.length || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "k") judge("keep");
-  if (event.key === "d") judge("drop");
-});
-addEventListener("beforeunload", (event) => { if (ticked().length !== saved) event.preventDefault(); });
-show();
-"""
 
 
-def records(sample: Sequence[Judged]) -> list[dict[str, str]]:
+def records(sample: Sequence[Judged]) -> list[dict[str, Any]]:
     """What a label line holds of each document, but for the label."""
     return [
         {
@@ -71,16 +38,19 @@ def records(sample: Sequence[Judged]) -> list[dict[str, str]]:
             "source": one.document.source,
             "outcome": one.outcome,
             "stratum": one.stratum,
+            "stratum_documents": one.num_stratum,
         }
         for one in sample
     ]
 
 
 def sample_page(sample: Sequence[Judged], title: str, file_name: str) -> str:
-    """The whole page as text; ``file_name`` is what the labels are saved as."""
+    """The whole page as text; ``file_name`` is what the labels are saved as, ``title`` names the draw."""
     # no "<" in the block: a text that closes the script element must not end it
     data = json.dumps(records(sample), ensure_ascii=False).replace("<", "\\u003c")
-    strata = Counter(one.stratum for one in sample)
+    drawn = Counter(one.stratum for one in sample)
+    sizes = {one.stratum: one.num_stratum for one in sample}
+    strata = [(name, drawn[name], f"{sizes[name]:,}") for name in sorted(drawn)]
     head = el(
         "head",
         el("meta", charset="utf-8"),
@@ -91,20 +61,26 @@ def sample_page(sample: Sequence[Judged], title: str, file_name: str) -> str:
     )
     bar = el(
         "div", el("span", id="progress"), el("button", "save labels", id="save", type="button"),
-        el("span", "keys: k keep, d drop"), class_="bar-fixed",
+        el("button", "forget ticks", id="forget", type="button"), el("span", "keys: k keep, d drop, u back"),
+        class_="bar-fixed",
     )  # fmt: skip
     body = el(
         "body",
         bar,
         el(
             "main",
-            section("strata", title, fold("strata", table(("stratum", "documents"), sorted(strata.items())))),
+            section(
+                "strata", title,
+                fold("strata", table(("stratum", "drawn", "of documents"), strata)),
+                fold("wrong decisions (look when all is judged)", el("div", id="wrong")),
+            ),
             (_card(index, one) for index, one in enumerate(sample)),
         ),
         el("script", Html(data), id="records", type="application/json"),
-        el("script", Html(_SCRIPT)),
+        el("script", Html(SCRIPT)),
         data_file=file_name,
-    )
+        data_kept=KEPT,
+    )  # fmt: skip
     return "<!DOCTYPE html>\n" + join(el("html", head, body, lang="en")).markup + "\n"
 
 

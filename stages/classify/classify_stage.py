@@ -2,8 +2,9 @@
 
 The output is a signals sidecar like any other, so ``filter`` takes it as a further edge of its port ``signals`` and
 its rules name the columns: ``quality_score`` (probability of the positive label), ``quality_pareto`` (GPT-3's rule,
-see :mod:`stages.classify.pareto`) and, for three labels and more, ``quality_score_<label>`` of each. A text without
-any token scores 0 throughout.
+see :mod:`stages.classify.pareto`) and, for three labels and more, ``quality_score_<label>`` of each. A classifier of
+kinds, which has no positive label, gives ``domain_score_<label>`` of each and ``domain_confidence``, the largest of
+them: a document is of the label whose score equals it. A text without any token scores 0 throughout.
 """
 
 from __future__ import annotations
@@ -39,14 +40,16 @@ class Recipe:
     model: Path
     name: str
     labels: tuple[str, ...]
-    positive: str
+    positive: str | None
     max_characters: int
 
     @property
     def columns(self) -> list[str]:
         """Columns of the sidecar."""
-        several = [f"{self.name}_score_{label}" for label in self.labels] if len(self.labels) > 2 else []
-        return [f"{self.name}_score", f"{self.name}_pareto", *several]
+        each = [f"{self.name}_score_{label}" for label in self.labels]
+        if self.positive is None:
+            return [f"{self.name}_confidence", *each]
+        return [f"{self.name}_score", f"{self.name}_pareto", *(each if len(self.labels) > 2 else [])]
 
 
 class Classify(Stage[ClassifyConfig]):
@@ -93,6 +96,8 @@ def score_documents(model: Classifier, recipe: Recipe, seed: int, documents: pa.
     """The columns of ``recipe`` for every document, each float64 [N]."""
     lines = [prepare_text(text.as_py(), recipe.max_characters) for text in documents.column("text")]
     probabilities = model.probabilities(lines)
+    if recipe.positive is None:
+        return [probabilities.max(axis=1), *probabilities.T]
     scores = probabilities[:, recipe.labels.index(recipe.positive)]
     ids = np.frombuffer(b"".join(documents.column("doc_id").to_pylist()), dtype=np.uint8).reshape(-1, 16)
     several = list(probabilities.T) if len(recipe.labels) > 2 else []

@@ -7,16 +7,31 @@ texts are on one side, and nothing depends on the order of files.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import xxhash
+
+from data_specs.errors import DataError
 
 #: What the phases hand to the trainer. ``line`` is a prepared text.
 EXAMPLES = pa.schema([("key", pa.uint64()), ("label", pa.string()), ("line", pa.string())])
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Chosen examples in key order; N of them."""
+
+    labels: tuple[str, ...]  # sorted; a label's place is its number
+    label_N: np.ndarray  # int64
+    lines: list[str]  # prepared texts
+    key_N: np.ndarray  # uint64
+    held_N: np.ndarray  # bool: tests the model and never trains it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +100,33 @@ def choose_examples(examples: pa.Table, max_per_label: int | None) -> pa.Table:
             mine = np.flatnonzero(keep & (labels == label))
             keep[mine[max_per_label:]] = False
     return ordered.filter(pa.array(keep))
+
+
+def read_examples(
+    paths: Iterable[Path], *, positive: str | None, max_per_label: int | None, held_out_ratio: float
+) -> Examples:
+    """The examples of parquet files of :data:`EXAMPLES`, chosen and split.
+
+    Raises :class:`DataError` where there are no two labels, ``positive`` is none of them, or one has none to train on.
+    """
+    tables = [EXAMPLES.empty_table(), *(pq.read_table(path) for path in paths)]
+    chosen = choose_examples(pa.concat_tables(tables), max_per_label)
+    labels = tuple(sorted(pc.unique(chosen.column("label")).to_pylist()))
+    if len(labels) < 2 or (positive is not None and positive not in labels):
+        named = "" if positive is None else f", and positive ({positive!r}) among them"
+        raise DataError(
+            f"examples have the labels {', '.join(map(repr, labels)) or '(none)'}; at least two are needed{named}"
+        )
+    numbers = {label: number for number, label in enumerate(labels)}
+    key_N = chosen.column("key").to_numpy()
+    examples = Examples(
+        labels=labels,
+        label_N=np.array([numbers[label] for label in chosen.column("label").to_pylist()], dtype=np.int64),
+        lines=chosen.column("line").to_pylist(),
+        key_N=key_N,
+        held_N=is_held_out(key_N, held_out_ratio),
+    )
+    for number, label in enumerate(labels):
+        if not (~examples.held_N & (examples.label_N == number)).any():
+            raise DataError(f"label {label!r} has no example to train on: all of its few are held out; give more")
+    return examples

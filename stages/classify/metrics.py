@@ -59,16 +59,62 @@ def calibration(scores_N: np.ndarray, positive_N: np.ndarray) -> dict[str, Any]:
     return {"bins": bins, "expected_error": round(error / max(1, scores_N.size), _DIGITS)}
 
 
-def held_out_report(probabilities_NL: np.ndarray, label_N: np.ndarray, positive: int) -> dict[str, Any]:
-    """Everything about the held-out examples; L labels, ``label_N`` their true numbers, ``positive`` the scored one."""
-    scores_N, positive_N = probabilities_NL[:, positive], label_N == positive
-    area = area_under_curve(scores_N, positive_N)
+def of_each_label(probabilities_NL: np.ndarray, label_N: np.ndarray) -> list[dict[str, Any]]:
+    """Precision, recall and their harmonic mean of every label when the likeliest is called, and the area of its
+    score; L of them, in order."""
+    called_N = probabilities_NL.argmax(axis=1)
+    rows = []
+    for number in range(probabilities_NL.shape[1]):
+        num_right = int(((called_N == number) & (label_N == number)).sum())
+        num_called, num_true = int((called_N == number).sum()), int((label_N == number).sum())
+        area = area_under_curve(probabilities_NL[:, number], label_N == number)
+        rows.append({
+            "examples": num_true,
+            "precision": _ratio(num_right, num_called),
+            "recall": _ratio(num_right, num_true),
+            "f1": _ratio(2 * num_right, num_called + num_true),
+            "auc": None if area is None else round(area, _DIGITS),
+        })  # fmt: skip
+    return rows
+
+
+def confusion(probabilities_NL: np.ndarray, label_N: np.ndarray) -> list[list[int]]:
+    """How many examples of each label (outer list) were called each label (inner)."""
+    num_labels = probabilities_NL.shape[1]
+    cells = label_N * num_labels + probabilities_NL.argmax(axis=1)
+    counts: list[list[int]] = np.bincount(cells, minlength=num_labels**2).reshape(num_labels, num_labels).tolist()
+    return counts
+
+
+def mean_area(probabilities_NL: np.ndarray, label_N: np.ndarray) -> float | None:
+    """Mean over the labels of the area of each score; None where a label, or everything but it, is missing."""
+    areas = [row["auc"] for row in of_each_label(probabilities_NL, label_N)]
+    return None if None in areas else round(float(np.mean(areas)), _DIGITS)
+
+
+def held_out_report(probabilities_NL: np.ndarray, label_N: np.ndarray, positive: int | None) -> dict[str, Any]:
+    """Everything about the held-out examples; L labels, ``label_N`` their true numbers, ``positive`` the scored one.
+
+    Without a positive label there is no table of thresholds, and calibration is that of the likeliest label's
+    probability: how often it is right.
+    """
+    called_N = probabilities_NL.argmax(axis=1)
+    if positive is None:
+        area, thresholds = mean_area(probabilities_NL, label_N), []
+        calibrated = calibration(probabilities_NL.max(axis=1), called_N == label_N)
+    else:
+        scores_N, positive_N = probabilities_NL[:, positive], label_N == positive
+        area = area_under_curve(scores_N, positive_N)
+        thresholds = [at_threshold(scores_N, positive_N, threshold) for threshold in THRESHOLDS]
+        calibrated = calibration(scores_N, positive_N)
     return {
         "examples": int(label_N.size),
-        "accuracy": _ratio(int((probabilities_NL.argmax(axis=1) == label_N).sum()), label_N.size),
+        "accuracy": _ratio(int((called_N == label_N).sum()), label_N.size),
         "auc": None if area is None else round(area, _DIGITS),
-        "thresholds": [at_threshold(scores_N, positive_N, threshold) for threshold in THRESHOLDS],
-        "calibration": calibration(scores_N, positive_N),
+        "labels": of_each_label(probabilities_NL, label_N),
+        "confusion": confusion(probabilities_NL, label_N),
+        "thresholds": thresholds,
+        "calibration": calibrated,
     }
 
 

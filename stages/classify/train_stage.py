@@ -15,17 +15,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data_specs.config import asset
-from data_specs.errors import DataError, SpecError
+from data_specs.errors import SpecError
 from data_specs.fingerprint import file_digest
 from data_specs.ledger import DROPPED, FAILED, IN, KEPT
 from data_specs.permutation import derive_key, keyed_hashes
 from data_specs.view import ViewShard
 from stages.base import Port, Stage, StageContext, Unit, UnitOutput, Work
-from stages.classify.examples import EXAMPLES, BadLine, choose_examples, is_held_out, read_labels, text_key
+from stages.classify.examples import EXAMPLES, BadLine, read_examples, read_labels, text_key
 from stages.classify.fasttext_model import Classifier, FastTextConfig, prepare_text, train_model
 from stages.classify.metrics import held_out_report
 
@@ -41,7 +40,9 @@ class TrainClassifierConfig:
     name: str = "quality"  # of the scores that `classify` will write: quality_score, quality_pareto
     #: JSONL file of {"text", "label"}; null takes the views `good` and `raw`
     labels: str | None = field(default=None, metadata=asset())
-    positive: str = GOOD  # the label whose probability is the score, e.g. "spam"
+    #: the label whose probability is the score, e.g. "spam"; null for a classifier of kinds (law, news ...), which
+    #: scores them all and singles out none
+    positive: str | None = GOOD
     max_characters: int = 2000  # beginning of a text that counts, in training and in scoring (own choice: about a page)
     #: examples of one label at most; null takes all (PanGu-alpha had 10 K advert pages picked by hand). All of them
     #: stand in the memory of one worker: some 15 kB each at most
@@ -75,7 +76,7 @@ class ViewPart:
 class TrainClassifier(Stage[TrainClassifierConfig]):
     """Labels, or two views -> a fastText model with its held-out figures."""
 
-    version = 1
+    version = 2  # 2: facts tell every label's figures
     config_type = TrainClassifierConfig
     inputs: ClassVar[Mapping[str, Port]] = {
         GOOD: Port("documents", "decisions", many=True, optional=True),
@@ -86,19 +87,21 @@ class TrainClassifier(Stage[TrainClassifierConfig]):
     libraries = ("fasttext-wheel",)
 
     def run(self, ctx: StageContext) -> Mapping[str, Any]:
+        learn = Unit(key="learn", payload=self.prepare(ctx))
+        (result,) = ctx.run_units("learn", [learn], partial(make_learn, self.config))
+        facts: dict[str, Any] = result.value
+        return facts
+
+    def prepare(self, ctx: StageContext) -> list[Path]:
+        """Write the examples into scratch files, for training here or for a search of settings; returns the files."""
         given = [port for port in (GOOD, RAW) if ctx.inputs.get(port)]
         if self.config.labels is not None:
             if given:
                 raise SpecError(f"train_classifier: takes config.labels or views, not both (given: {', '.join(given)})")
-            paths = self._label_examples(ctx, Path(self.config.labels).absolute())
-        else:
-            if len(given) < 2:
-                raise SpecError("train_classifier: needs config.labels, or both inputs `good` and `raw`")
-            paths = self._view_examples(ctx)
-        learn = Unit(key="learn", payload=paths)
-        (result,) = ctx.run_units("learn", [learn], partial(make_learn, self.config))
-        facts: dict[str, Any] = result.value
-        return facts
+            return self._label_examples(ctx, Path(self.config.labels).absolute())
+        if len(given) < 2:
+            raise SpecError("train_classifier: needs config.labels, or both inputs `good` and `raw`")
+        return self._view_examples(ctx)
 
     def _label_examples(self, ctx: StageContext, path: Path) -> list[Path]:
         if not path.is_file():
@@ -209,47 +212,32 @@ def make_learn(config: TrainClassifierConfig) -> Work:
     """Train on one part of the examples, test on the other."""
 
     def work(paths: list[Path], out: UnitOutput) -> dict[str, Any]:
-        tables = [EXAMPLES.empty_table(), *(pq.read_table(path) for path in paths)]
-        examples = choose_examples(pa.concat_tables(tables), config.max_per_label)
-        labels = sorted(pc.unique(examples.column("label")).to_pylist())
-        if config.positive not in labels or len(labels) < 2:
-            raise DataError(
-                f"examples have the labels {', '.join(map(repr, labels)) or '(none)'}; at least two are needed, and "
-                f"positive ({config.positive!r}) among them"
-            )
-        numbers = {label: number for number, label in enumerate(labels)}
-        label_N = np.array([numbers[label] for label in examples.column("label").to_pylist()])
-        lines = examples.column("line").to_pylist()
-        held_N = is_held_out(examples.column("key").to_numpy(), config.held_out_ratio)
-        _check_parts(labels, label_N, held_N)
+        examples = read_examples(
+            paths, positive=config.positive, max_per_label=config.max_per_label, held_out_ratio=config.held_out_ratio
+        )
+        held_N, label_N = examples.held_N, examples.label_N
         path = out.file("classifier", "model.bin")
-        training = ((int(label_N[i]), lines[i]) for i in np.flatnonzero(~held_N).tolist())
+        training = ((int(label_N[i]), examples.lines[i]) for i in np.flatnonzero(~held_N).tolist())
         train_model(training, config.model, examples_file=out.scratch("training/examples.txt"), model=path)
-        model = Classifier(path, len(labels))
-        probabilities = model.probabilities([lines[i] for i in np.flatnonzero(held_N).tolist()])
+        model = Classifier(path, len(examples.labels))
+        probabilities = model.probabilities([examples.lines[i] for i in np.flatnonzero(held_N).tolist()])
         counts = {
             label: {
                 "train": int((~held_N & (label_N == number)).sum()),
                 "held_out": int((held_N & (label_N == number)).sum()),
             }
-            for label, number in numbers.items()
+            for number, label in enumerate(examples.labels)
         }
+        positive = None if config.positive is None else examples.labels.index(config.positive)
         return {
             "name": config.name,
-            "labels": labels,
+            "labels": list(examples.labels),
             "positive": config.positive,
             "max_characters": config.max_characters,
             "sha256": file_digest(path),
             "training": asdict(config.model),
             "examples": counts,
-            "held_out": held_out_report(probabilities, label_N[held_N], numbers[config.positive]),
+            "held_out": held_out_report(probabilities, label_N[held_N], positive),
         }
 
     return work
-
-
-def _check_parts(labels: list[str], label_N: np.ndarray, held_N: np.ndarray) -> None:
-    """Every label needs an example to learn from."""
-    for number, label in enumerate(labels):
-        if not (~held_N & (label_N == number)).any():
-            raise DataError(f"label {label!r} has no example to train on: all of its few are held out; give more")

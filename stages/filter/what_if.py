@@ -210,19 +210,31 @@ def merge(parts: Sequence[Comparison]) -> Comparison:
 
 
 def never_fires(rule_sets: RuleSets, effects: dict[str, dict[str, dict[str, int]]]) -> list[str]:
-    """``set.rule`` of the active rules that fail no document, or judged none."""
+    """``set.rule`` of the active rules that judged documents and fail none of them."""
     fired = {
-        (set_name if set_name in rule_sets else ANY_DOMAIN, name)
-        for set_name, rules in effects.items()
+        (_set_of(judged, rule_sets), name)
+        for judged, rules in effects.items()
         for name, counts in rules.items()
         if counts["alone"]
     }
+    idle = idle_sets(rule_sets, effects)
     return [
         f"{set_name}.{name}"
         for set_name, rules in sorted(rule_sets.items())
         for name, _ in active_rules(rules)
-        if (set_name, name) not in fired
+        if set_name not in idle and (set_name, name) not in fired
     ]
+
+
+def idle_sets(rule_sets: RuleSets, effects: dict[str, dict[str, dict[str, int]]]) -> list[str]:
+    """Rule sets that judge no document of the view, so that nothing can be said of their rules; sorted."""
+    used = {_set_of(judged, rule_sets) for judged in effects}
+    return sorted(set_name for set_name in rule_sets if set_name not in used)
+
+
+def _set_of(judged: str, rule_sets: RuleSets) -> str:
+    """The rule set behind a key of the effects: itself, or the one for any domain."""
+    return judged if judged in rule_sets else ANY_DOMAIN
 
 
 def compared_signals(before: RuleSets, after: RuleSets) -> list[str]:

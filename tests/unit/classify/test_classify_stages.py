@@ -142,6 +142,34 @@ def test_several_labels_have_a_score_each(tmp_path: Path):
     assert each.argmax(axis=0).tolist() == [1, 2]
 
 
+def test_kinds_single_out_no_label_and_rules_name_each(tmp_path: Path):
+    words = {"law": "第条法律规定", "news": "记者今日报道", "ad": "点击购买包邮"}
+    rows = [
+        {"text": f"{word} {n} {PLACES[n % 12]}", "label": label} for n in range(60) for label, word in words.items()
+    ]
+    (tmp_path / "kinds.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    bench = Bench(tmp_path)
+    config = {"name": "kind", "labels": str(tmp_path / "kinds.jsonl"), "positive": None, "model": MODEL}
+    made = bench.run("train_classifier", config)
+    held_out = made.facts["held_out"]
+    assert (made.facts["positive"], held_out["auc"], held_out["thresholds"]) == (None, 1.0, [])
+    assert [row["recall"] for row in held_out["labels"]] == [1.0, 1.0, 1.0]
+    assert np.array(held_out["confusion"]).trace() == held_out["examples"]
+    texts = [(f"{words[label]} {n}", "zh") for n, label in enumerate(("law", "news", "ad", "news"), start=70)]
+    base = documents_artifact(bench, [[*texts, ("", "zh")]])
+    scores = bench.run("classify", {}, {"documents": [base], "classifier": [made]})
+    assert scores.facts["signals"] == ["kind_confidence", "kind_score_ad", "kind_score_law", "kind_score_news"]
+    table = pq.read_table(scores.shard_path(scores.shards("signals")[0]))
+    columns = [table.column(name).to_numpy() for name in scores.facts["signals"]]
+    assert np.argmax(columns[1:], axis=0)[:4].tolist() == [1, 2, 0, 2]
+    assert np.array_equal(columns[0], np.max(columns[1:], axis=0))
+    assert columns[0][4] == 0  # an empty text is of no kind
+    signals = bench.run("signals", {}, {"documents": [base]})
+    rules = {"zh": {"advert": {"signal": "kind_score_ad", "drop_if": ">=", "limit": 0.5}}}
+    kept = bench.run("filter", {"rules": rules}, {"documents": [base], "signals": [signals, scores]})
+    assert kept.manifest.ledger.total("document", KEPT) == 4
+
+
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
@@ -149,6 +177,8 @@ def test_several_labels_have_a_score_each(tmp_path: Path):
         ({"labels": "absent.jsonl"}, SpecError, "labels: no such file"),
         ({"name": "a b"}, SpecError, "name 'a b' becomes a column"),
         ({"positive": "spam"}, SpecError, "positive 'spam': without labels it is 'good' or 'raw'"),
+        ({"positive": None}, SpecError, "positive None: without labels it is 'good' or 'raw'"),
+        ({"model": {"min_subword": 3, "max_subword": 2}}, SpecError, r"max_subword \(3, 2\) must be 0 and 0"),
         ({"held_out_ratio": 1.0}, SpecError, r"held_out_ratio \(1.0\) must lie in \(0, 1\)"),
     ],
 )

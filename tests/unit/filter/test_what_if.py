@@ -16,6 +16,7 @@ from stages.filter.what_if import (
     changed_rules,
     compare,
     compared_signals,
+    idle_sets,
     merge,
     never_fires,
     same_test,
@@ -88,8 +89,12 @@ def test_what_counts_as_a_change():
 
 def test_rules_that_never_fire():
     rules = {"zh": {"short": short(3), "high": HIGH, "off": short(None)}, "*": {"any": short(3)}, "fr": {"x": short(1)}}
-    found = comparison([1], [0], rules, rules)
-    assert never_fires(rules, found.after) == ["*.any", "fr.x", "zh.high"]
+    found = comparison([1], [0], rules, rules)  # one Chinese document
+    assert never_fires(rules, found.after) == ["zh.high"]
+    assert idle_sets(rules, found.after) == ["*", "fr"]
+    others = {"fr": {"x": short(1)}, "*": {"any": short(3), "high": HIGH}}
+    found = comparison([1], [0], others, others)  # judged by the set for any domain
+    assert (never_fires(others, found.after), idle_sets(others, found.after)) == (["*.high"], ["fr"])
 
 
 def test_columns_of_both_sides_are_read():

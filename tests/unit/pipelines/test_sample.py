@@ -7,13 +7,14 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data_specs.errors import SpecError
 from pipelines.inspect.lookup import find_artifact
-from pipelines.inspect.sample import KEPT, Judged, allocate, draw_sample
+from pipelines.inspect.sample import KEPT, Judged, _deciles, allocate, draw_sample
 from pipelines.inspect.sample_page import records, sample_page
 from pipelines.planner import make_plan
 from pipelines.spec import RunConfig
@@ -78,6 +79,18 @@ def test_deciles_are_strata_too(store: Store):
     ordered = sorted((one.document.num_characters, one.decile) for one in sample)
     assert [decile for _, decile in ordered] == sorted(decile for _, decile in ordered)
     assert set(Counter(one.decile for one in sample)) == set(range(1, 11))
+
+
+def test_documents_without_a_value_are_a_stratum_of_their_own():
+    values = np.array([np.nan, *range(20), np.nan])
+    assert _deciles(values) == [None, *(n // 2 + 1 for n in range(20)), None]
+    assert _deciles(np.array([np.nan])) == [None]
+
+
+def test_each_document_says_how_many_it_stands_for(store: Store):
+    sizes = {one.stratum: one.num_stratum for one in draw(store)}
+    assert sizes == {"large / kept": 26, "large / short": 14, "small / kept": 1, "small / short": 10}
+    assert {record["stratum"]: record["stratum_documents"] for record in records(draw(store))} == sizes
 
 
 @given(st.lists(st.integers(1, 20), max_size=8), st.integers(0, 100))

@@ -1,0 +1,1 @@
+"""`kaitian tune-classifier`: the settings under which a trained filter learns best."""
