@@ -6,7 +6,8 @@ manual pages and plain text, gzip included. The recipe of the recorded figures i
 of documentation ``libreoffice-help-zh-cn``, ``manpages-zh``, ``gimp-help-zh-cn``, ``debian-reference-zh-cn``,
 ``debian-handbook``, ``linux-doc-6.1``, ``postgresql-doc-15`` of Debian 12 (``apt-get download``, ``dpkg -x``), for
 quality and control ``manpages``, ``manpages-dev``, ``perl-doc``, ``git-doc``, ``python3.11-doc``, ``openjdk-17-doc``,
-``tcl8.6-doc`` as well, and the site-packages of the environment for code. Documents come in the order of a hash of their text, so sources are mixed.
+``tcl8.6-doc`` as well, and the site-packages of the environment for code. Documents come in the order of a hash of
+their text, so sources are mixed.
 """
 
 from __future__ import annotations
