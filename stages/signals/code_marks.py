@@ -85,9 +85,6 @@ def find_blobs(data, offsets):
                     total += item_end - position
                     position = item_end
                     continue
-                if num_items:
-                    position = item_end  # too few: nothing inside begins a longer run
-                    continue
             position += 1
         run = begin
         for position in range(begin, end + 1):

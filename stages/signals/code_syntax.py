@@ -28,11 +28,12 @@ _STRINGS = (
 )  # fmt: skip
 #: Statements of Python 2 that the grammar reads as well.
 _PYTHON_2 = ("print_statement", "exec_statement")
+_BOM = b"\xef\xbb\xbf"
 _OWNERS = ("module", "function_definition", "class_definition")
 _VISIBLE = ("text", "entity")
 #: Comments before a docstring that are looked past.
 _MAX_COMMENTS_BEFORE = 100
-_NOTHING, _COMMENT, _STRING, _OLD, _OWNER, _SHOWN = range(6)
+_NOTHING, _COMMENT, _STRING, _OLD, _OWNER, _BLOCK, _SHOWN = range(7)
 
 Span = tuple[int, int]
 
@@ -43,7 +44,7 @@ class Syntax:
 
     num_nodes: int = 0
     num_errors: int = 0  # nodes that stand for what the grammar could not read, or for what it missed
-    has_python_2: bool = False
+    has_bad_python: bool = False  # a statement of Python 2, or a block that Python refuses
     errors: list[Span] = field(default_factory=list)  # what it could not read, outermost
     comments: list[Span] = field(default_factory=list)
     docstrings: list[Span] = field(default_factory=list)
@@ -53,7 +54,7 @@ class Syntax:
     @property
     def failed(self) -> bool:
         """Whether the text is not of its language."""
-        return self.num_errors > 0 or self.has_python_2
+        return self.num_errors > 0 or self.has_bad_python
 
 
 class Grammar:
@@ -65,7 +66,7 @@ class Grammar:
         self._parser = tree_sitter.Parser(grammar)
         groups = ((_COMMENTS, _COMMENT), (_STRINGS, _STRING))
         if language == "python":
-            groups = (*groups, (_PYTHON_2, _OLD), (_OWNERS, _OWNER))
+            groups = (*groups, (_PYTHON_2, _OLD), (_OWNERS, _OWNER), (("block",), _BLOCK))
         if language == "html":
             groups = ((_COMMENTS, _COMMENT), (_VISIBLE, _SHOWN))
         roles = {name: role for names, role in groups for name in names}
@@ -93,9 +94,9 @@ class Grammar:
         except ValueError:
             self._parser.reset()  # or the next text would be read as the rest of this one
             return None
-        return self._walk(tree)
+        return self._walk(tree, text)
 
-    def _walk(self, tree: tree_sitter.Tree) -> Syntax:
+    def _walk(self, tree: tree_sitter.Tree, text: bytes) -> Syntax:
         """Every node once, parents first."""
         found = Syntax()
         cursor = tree.walk()
@@ -124,10 +125,15 @@ class Grammar:
             elif role == _SHOWN:
                 found.shown.append((node.start_byte, node.end_byte))
             elif role == _OLD:
-                found.has_python_2 = True
-            elif role == _OWNER and (span := _docstring(node)) is not None:
-                found.docstrings.append(span)
-                docstring_starts.add(span[0])
+                found.has_bad_python = True
+            elif role == _BLOCK:
+                found.has_bad_python |= not _is_sound_block(node, text)
+            elif role == _OWNER:
+                if node.parent is None:
+                    found.has_bad_python |= not _is_sound_block(node, text)
+                if (span := _docstring(node)) is not None:
+                    found.docstrings.append(span)
+                    docstring_starts.add(span[0])
             if goes_down and down():
                 continue
             while not onward():
@@ -152,3 +158,23 @@ def _docstring(owner: tree_sitter.Node) -> Span | None:
     return None
 
 
+def _is_sound_block(block: tree_sitter.Node, text: bytes) -> bool:
+    """What the grammar forgives and Python does not: a block without a statement, and statements that stand further in
+    or out than the first of their block. A module may be empty, and starts at the margin."""
+    is_module = block.parent is None
+    expected = b"" if is_module else None
+    last_row = -1 if is_module else block.start_point.row
+    has_statement = False
+    for child in block.named_children:
+        if child.type == "comment":
+            continue
+        row, column = child.start_point
+        if row > last_row or (row == 0 and not has_statement and is_module):  # not behind a semicolon or colon
+            before = text[child.start_byte - column : child.start_byte].removeprefix(_BOM).rpartition(b"\f")[2]
+            if expected is None:
+                expected = before
+            elif before != expected:
+                return False
+        has_statement = True
+        last_row = child.end_point.row
+    return has_statement or is_module
