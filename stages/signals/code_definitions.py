@@ -14,7 +14,7 @@ _PARSED = "NaN where no grammar read the file"
 CODE_SIGNALS = (
     Described(
         "is_parsed",
-        "1 when a grammar read the file: its language is known by path or first line, it is not too long, holds no NUL, "
+        "1 when a grammar read the file: its language is known by path or first line, it is short enough, holds no NUL, "
         "and the parser did not give up",
         "0 or 1",
         _OWN,
@@ -23,13 +23,17 @@ CODE_SIGNALS = (
     Described("is_python", "1 when path or first line say Python", "0 or 1", _OWN, is_count=True),
     Described(
         "parse_failed",
-        "1 when the file is not of its language: its tree holds an error, or, in Python, a statement of Python 2; in C "
-        f"and C++ macros count as errors; {_PARSED}",
+        "1 when the file is not of its language: its tree holds an error, or, in Python, a statement of Python 2, an "
+        "empty block or an uneven one (the interpreter refuses a few files more, none that this refuses); in C and C++ "
+        f"macros count as errors; {_PARSED}",
         "0 or 1",
         "PanGu-Coder (Christopoulou et al. 2022), which asks Python files for a tree of Python 3",
     ),
     Described(
-        "syntax_error_ratio", f"characters that the grammar could not read over all characters; {_PARSED}", "ratio", _OWN
+        "syntax_error_ratio",
+        f"characters that the grammar could not read over all characters; {_PARSED}",
+        "ratio",
+        _OWN,
     ),
     Described(
         "error_node_ratio",
@@ -38,7 +42,10 @@ CODE_SIGNALS = (
         _OWN,
     ),
     Described(
-        "syntax_comment_ratio", f"characters of comments, their marks included, over all; {_PARSED}", "ratio", _STARCODER
+        "syntax_comment_ratio",
+        f"characters of comments, their marks included, over all; {_PARSED}",
+        "ratio",
+        _STARCODER,
     ),
     Described(
         "docstring_ratio",
@@ -70,10 +77,17 @@ CODE_SIGNALS = (
     ),
     Described("html_visible_characters", "HTML: those characters; NaN elsewhere", "characters", _STARCODER),
     Described(
-        "data_file_characters", "characters of a JSON or YAML file, by its path; NaN elsewhere", "characters", _STARCODER
+        "data_file_characters",
+        "characters of a JSON or YAML file, by its path; NaN elsewhere",
+        "characters",
+        _STARCODER,
     ),
     Described(
-        "starts_as_xml", "1 when `<?xml version=` stands in the first 100 characters", "0 or 1", _STARCODER, is_count=True
+        "starts_as_xml",
+        "1 when `<?xml version=` stands in the first 100 characters",
+        "0 or 1",
+        _STARCODER,
+        is_count=True,
     ),
     Described(
         "longest_blob",

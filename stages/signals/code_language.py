@@ -52,7 +52,10 @@ def ending_of(path: str | None) -> str:
 
 
 def language_of(path: str | None, head: bytes) -> str | None:
-    """Key of GRAMMARS for a file at ``path`` (or an address) that begins with ``head``; None where neither tells. The path decides; a first line ``#!`` is asked where it has no ending."""
+    """Key of GRAMMARS for a file at ``path`` (or an address) that begins with ``head``; None where neither tells.
+
+    The path decides; a first line ``#!`` is asked where the path has no ending.
+    """
     ending = ending_of(path)
     if ending in EXTENSIONS:
         return EXTENSIONS[ending]

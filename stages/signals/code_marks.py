@@ -1,4 +1,4 @@
-"""Marks of data inside source files, found in the bytes without a parser: encoded blobs and their longest run. Compiled.
+"""Encoded data inside source files, found in the bytes without a parser: how much, and the longest run. Compiled.
 
 Blobs are StarCoder2's three kinds (Lozhkov et al. 2024, section 2): base64, escaped or listed hexadecimal bytes, and
 Unicode escapes. Everything is ASCII, so bytes are characters.
@@ -32,10 +32,7 @@ def _hex_digits(data, position, end, wanted):
     """Whether ``wanted`` hexadecimal digits stand there."""
     if position + wanted > end:
         return False
-    for place in range(position, position + wanted):
-        if _KINDS[data[place]] & _HEX == 0:
-            return False
-    return True
+    return all(_KINDS[data[place]] & _HEX != 0 for place in range(position, position + wanted))
 
 
 @njit(cache=True, nogil=True)
@@ -47,7 +44,7 @@ def _end_of_item(data, position, end):
     if position + 1 >= end:
         return position
     first, second = data[position], data[position + 1]
-    if second == _X and (first == _ZERO or first == _BACKSLASH) and _hex_digits(data, position + 2, end, 2):
+    if second == _X and (first in (_ZERO, _BACKSLASH)) and _hex_digits(data, position + 2, end, 2):
         behind = position + 4
         return position if behind < end and _KINDS[data[behind]] & _HEX else behind
     if second == _U and first == _BACKSLASH and _hex_digits(data, position + 2, end, 4):
@@ -59,7 +56,8 @@ def _end_of_item(data, position, end):
 def find_blobs(data, offsets):
     """(longest blob, characters inside blobs) of each text, int64 [num_documents, 2].
 
-    Items may be parted by commas and white space. The total is at most the text: a list of bytes, one a line, is base64, too.
+    Items may be parted by commas and white space. The total is at most the text: a list of bytes, one a line, is also
+    base64.
     """
     found = np.zeros((offsets.size - 1, 2), dtype=np.int64)
     for row in range(offsets.size - 1):
@@ -68,7 +66,7 @@ def find_blobs(data, offsets):
         position = begin
         while position < end:
             byte = data[position]
-            if byte == _ZERO or byte == _BACKSLASH:
+            if byte in (_ZERO, _BACKSLASH):
                 num_items, item_end, place = 0, position, position
                 while True:
                     behind = _end_of_item(data, place, end)

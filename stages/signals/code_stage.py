@@ -1,6 +1,6 @@
 """The code_signals node: reads every source file of a view by its grammar and writes what the rules on code look at.
 
-Stands beside ``signals`` in front of ``filter``, as a node of its own because parsing costs ten times as much (4 to 10
+Stands beside ``signals`` in front of ``filter``, as a node of its own because parsing costs ten times as much (3 to 6
 MB/s on one core): a line without code leaves it out, and a change of the one does not measure the other again.
 """
 

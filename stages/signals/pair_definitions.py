@@ -31,7 +31,7 @@ PAIR_SIGNALS = (
     Described("en_words", f"pieces between white space of the English side; {_PAIR}", "words", f"{_OPUS} LengthFilter"),
     Described(
         "zh_per_en_word",
-        f"characters of the Chinese side, white space left out, over pieces between white space of the English; {_PAIR}",
+        f"characters of the Chinese side, white space left out, over words (pieces) of the English side; {_PAIR}",
         "characters per word",
         f"after {_OPUS} LengthRatioFilter, which has words of both sides",
     ),
@@ -87,8 +87,8 @@ PAIR_SIGNALS = (
     ),
     Described(
         "terminal_punctuation_score",
-        f"-ln(1 + |a - b| + max(0, a - 1) + max(0, b - 1)) of the numbers a and b of {' '.join(TERMINAL_MARKS)} in both "
-        f"sides; {_PAIR}",
+        f"-ln(1 + |a - b| + max(0, a - 1) + max(0, b - 1)) of the numbers a and b of {' '.join(TERMINAL_MARKS)} in "
+        f"both sides; {_PAIR}",
         "score",
         f"{_OPUS} TerminalPunctuationFilter, whose marks are . ? ! …",
     ),

@@ -91,9 +91,7 @@ def compare_sides(chinese: str, english: str) -> dict[str, float]:
         "en_mean_word_length": ratio(en_length, len(en_pieces)),
         "longest_word": max(longest_piece(parts), *map(len, en_pieces), 0),
         "numeral_score": numeral_score(chinese, english),
-        "terminal_punctuation_score": _log_penalty(
-            abs(zh_ends - en_ends) + max(0, zh_ends - 1) + max(0, en_ends - 1)
-        ),
+        "terminal_punctuation_score": _log_penalty(abs(zh_ends - en_ends) + max(0, zh_ends - 1) + max(0, en_ends - 1)),
         "terminal_punctuation_balance": _log_penalty(abs(zh_ends - en_ends)),
         "common_substring_ratio": ratio(common, min(zh_head.size, en_head.size)),
         "edit_similarity": 1.0 - ratio(edits, max(zh_head.size, en_head.size)),

@@ -33,20 +33,20 @@ class Entry(Protocol):
     def source(self) -> str: ...
 
 
-#: (stage, what it measures and what it costs on one core, its signals).
+#: (stage, what it measures, and on what a core takes, its signals).
 SECTIONS: tuple[tuple[str, str, Sequence[Entry]], ...] = (
-    ("signals", "One scan of every text, 10 to 30 MB/s.", SIGNALS),
-    ("text_signals", "Further signals of every text, 40 to 60 MB/s.", TEXT_SIGNALS),
-    ("code_signals", "Source files by their syntax trees, 2 to 8 MB/s: expensive.", CODE_SIGNALS),
-    ("pair_signals", "Chinese-English pair documents side by side, 4,000 to 5,000 sentence pairs a second.", PAIR_SIGNALS),
-)  # fmt: skip
+    ("signals", "One scan of every text.", SIGNALS),
+    ("text_signals", "Further signals of every text, 35 to 55 MB/s.", TEXT_SIGNALS),
+    ("code_signals", "Source files by their syntax trees, 3 to 6 MB/s: expensive.", CODE_SIGNALS),
+    ("pair_signals", "Chinese-English pair documents side by side, about 3,500 sentence pairs a second.", PAIR_SIGNALS),
+)
 PAGE = Path(__file__).parent / "REFERENCE.md"
 
 _HEAD = """# Signals
 
 Made by `make reference` from the tables in `stages/signals`; edit those. Rules in `conf/rules` name these columns.
-A ratio over nothing is 0. NaN says that a document is none of those a signal is about, and no rule drops on it; no value
-at all (null) says that the document was not measured, and a rule that asks stops the run.
+A ratio over nothing is 0. NaN says that a document is none of those a signal is about, and no rule drops on it; no
+value at all (null) says that the document was not measured, and a rule that asks stops the run.
 """
 
 

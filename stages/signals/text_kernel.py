@@ -45,10 +45,7 @@ def _is_hex(code_point):
 
 @njit(cache=True, nogil=True)
 def _is_among(code_point, codes):
-    for index in range(codes.size):
-        if codes[index] == code_point:
-            return True
-    return False
+    return any(codes[index] == code_point for index in range(codes.size))
 
 
 @njit(cache=True, nogil=True)

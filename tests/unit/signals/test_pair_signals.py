@@ -55,7 +55,9 @@ def test_by_hand() -> None:
 
 
 def test_words_of_a_chinese_side_end_where_han_begins() -> None:
-    assert compare_sides("打开https://example.org/a页面，再看abc。", "x")["longest_word"] == len("https://example.org/a")
+    assert compare_sides("打开https://example.org/a页面，再看abc。", "x")["longest_word"] == len(
+        "https://example.org/a"
+    )
     assert compare_sides("没有词", "four")["longest_word"] == 4
 
 

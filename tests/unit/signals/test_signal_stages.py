@@ -19,7 +19,11 @@ from tests.stage_harness import Bench
 from tests.unit.signals.artifacts import decisions_artifact, documents_artifact
 
 STAGES = {"code_signals": CODE_NAMES, "pair_signals": PAIR_NAMES, "text_signals": TEXT_NAMES}
-DOCUMENTS = [[("#!/bin/sh\necho\n", "code"), ("今天。", "zh"), ("x", "zh_en")], [], [("#!/usr/bin/python\nx(\n", "code")]]
+DOCUMENTS = [
+    [("#!/bin/sh\necho\n", "code"), ("今天。", "zh"), ("x", "zh_en")],
+    [],
+    [("#!/usr/bin/python\nx(\n", "code")],
+]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -32,7 +36,7 @@ def test_sidecars_follow_base_shards_and_every_document_stays(stage: str, tmp_pa
     tables = [pq.read_table(made.sidecar("signals", base.shard_key(shard))) for shard in base.shards("documents")]
     assert [table.num_rows for table in tables] == [3, 0, 1]
     assert all(table.column_names == list(STAGES[stage]) for table in tables)
-    measured = [not row[STAGES[stage][0]] is None for table in tables for row in table.to_pylist()]
+    measured = [row[STAGES[stage][0]] is not None for table in tables for row in table.to_pylist()]
     expected = {
         "code_signals": [True, False, False, True], "pair_signals": [False, False, True, False],
         "text_signals": [True] * 4,

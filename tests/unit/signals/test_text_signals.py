@@ -15,9 +15,7 @@ from tests.unit.signals.plain_text_signals import plain_text_signals
 
 def measure(*texts: str, max_compressed_bytes: int = 1 << 20) -> list[dict[str, float]]:
     """The signals of each text."""
-    columns = measure_texts(
-        pa.table({"text": pa.array(texts, pa.string())}), max_compressed_bytes=max_compressed_bytes
-    )
+    columns = measure_texts(pa.table({"text": pa.array(texts, pa.string())}), max_compressed_bytes=max_compressed_bytes)
     return [{name: columns[name][row].item() for name in TEXT_NAMES} for row in range(len(texts))]
 
 
@@ -83,7 +81,9 @@ def test_nothing_is_zero() -> None:
     assert set(measure("")[0].values()) == {0}
 
 
-ALPHABET = st.sampled_from(list("aB1_x0f.!?。！\n \t【】们们們說氣天…更多》)\ufffd\u3000éカ؟") + ["更多", "...", "0x1f", "deadbee1"])
+ALPHABET = st.sampled_from(
+    [*list("aB1_x0f.!?。！\n \t【】们们們說氣天…更多》)�\u3000éカ؟"), "更多", "...", "0x1f", "deadbee1"]
+)
 TEXTS = st.lists(st.lists(ALPHABET, max_size=40).map("".join), max_size=5)
 
 
