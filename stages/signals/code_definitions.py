@@ -14,7 +14,7 @@ _PARSED = "NaN where no grammar read the file"
 CODE_SIGNALS = (
     Described(
         "is_parsed",
-        "1 when a grammar read the file: its language is known by path or first line, it is short enough, holds no NUL, "
+        "1 when a grammar read the file: path or first line tell its language, it is short enough, holds no NUL, "
         "and the parser did not give up",
         "0 or 1",
         _OWN,

@@ -2,9 +2,9 @@
 
 The table drives the computation (:mod:`stages.signals.measure`), the schema of the sidecar and the reference page
 (:mod:`stages.signals.reference`). A ratio is its numerator over its denominator; **a ratio over zero is 0.0**, so the
-empty text has the value 0 everywhere and no signal is ever null inside the view. Definitions are those of the named source for
-spaced text; where a source speaks of words, Chinese is measured in *tokens* (one Han character, or one run of other
-letters and digits), never by a segmenter.
+empty text has the value 0 everywhere and no signal is ever null inside the view. Definitions are those of the named
+source for spaced text; where a source speaks of words, Chinese is measured in *tokens* (one Han character, or one run
+of other letters and digits), never by a segmenter.
 """
 
 from __future__ import annotations
