@@ -32,7 +32,10 @@ def _hex_digits(data, position, end, wanted):
     """Whether ``wanted`` hexadecimal digits stand there."""
     if position + wanted > end:
         return False
-    return all(_KINDS[data[place]] & _HEX != 0 for place in range(position, position + wanted))
+    for place in range(position, position + wanted):  # noqa: SIM110 (Numba compiles no generators)
+        if _KINDS[data[place]] & _HEX == 0:
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)

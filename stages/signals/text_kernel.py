@@ -45,7 +45,10 @@ def _is_hex(code_point):
 
 @njit(cache=True, nogil=True)
 def _is_among(code_point, codes):
-    return any(codes[index] == code_point for index in range(codes.size))
+    for index in range(codes.size):  # noqa: SIM110 (Numba compiles no generators)
+        if codes[index] == code_point:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)
