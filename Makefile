@@ -18,7 +18,7 @@ export KAITIAN_TORCH_INDEX
 # Ray starts many processes; where this variable is set each one compiles every module again and start-up takes 8 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test test-slow test-shared check format demo bench golden clean
+.PHONY: help setup test test-slow test-shared check format demo bench golden reference clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -61,6 +61,9 @@ bench: setup ## every benchmark on its own small input; results as JSON lines un
 golden: setup ## rewrite tests/golden/stage_table.json after a stage and its version changed; shows what changed
 	$(RUN)/python -m tests.golden.regenerate $(ARGS)
 	@git --no-pager diff --stat -- tests/golden || true
+
+reference: setup ## rewrite stages/signals/REFERENCE.md after a signal changed
+	$(RUN)/python -m stages.signals.reference
 
 clean: ## remove caches and the environment, never a store
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,10 +1,10 @@
 """Every signal in one table: name, what it is, its unit, the counts it is made of, and who defined it.
 
 The table drives the computation (:mod:`stages.signals.measure`), the schema of the sidecar and the reference page
-(:func:`reference_page`). A ratio is its numerator over its denominator; **a ratio over zero is 0.0**, so the empty text
-has the value 0 everywhere and no signal is ever null inside the view. Definitions are those of the named source for
-spaced text; where a source speaks of words, Chinese is measured in *tokens* (one Han character, or one run of other
-letters and digits), never by a segmenter.
+(:mod:`stages.signals.reference`). A ratio is its numerator over its denominator; **a ratio over zero is 0.0**, so the
+empty text has the value 0 everywhere and no signal is ever null inside the view. Definitions are those of the named
+source for spaced text; where a source speaks of words, Chinese is measured in *tokens* (one Han character, or one run
+of other letters and digits), never by a segmenter.
 """
 
 from __future__ import annotations
@@ -261,9 +261,3 @@ SIGNAL_NAMES = tuple(signal.name for signal in SIGNALS)
 def signal_schema() -> pa.Schema:
     """Schema of the signals sidecar: one nullable column per signal, null for rows outside the view."""
     return pa.schema([pa.field(s.name, pa.int64() if s.denominator is None else pa.float64()) for s in SIGNALS])
-
-
-def reference_page() -> str:
-    """All signals as a Markdown table, for the documentation."""
-    rows = [f"| `{s.name}` | {s.meaning.replace('|', chr(92) + '|')} | {s.unit} | {s.source} |" for s in SIGNALS]
-    return "\n".join(["| signal | meaning | unit | source |", "|---|---|---|---|", *rows, ""])

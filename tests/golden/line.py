@@ -54,6 +54,9 @@ LINE = (
     Node("clean", {"documents": ("ingest",)}),
     Node("cut_lines", {"documents": ("clean",)}, {"rules": _LINE_RULES}),
     Node("signals", {"documents": ("clean",)}),
+    Node("code_signals", {"documents": ("clean",)}),
+    Node("pair_signals", {"documents": ("clean",)}, {"domains": ["en"]}),  # the corpus holds no pairs: all NaN
+    Node("text_signals", {"documents": ("clean",)}),
     Node("filter", {"documents": ("clean",), "signals": ("signals",)}, {"rules": _RULES}),
     Node("dedup_exact", {"documents": ("filter",)}),
     Node("dedup_minhash", {"documents": ("dedup_exact",)}),

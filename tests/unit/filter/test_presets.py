@@ -15,8 +15,11 @@ from data_specs.config import parse_config
 from stages.filter.judge import decide
 from stages.filter.rules import Rule, active_rules
 from stages.filter.stage import FilterConfig
-from stages.signals.definitions import SIGNAL_NAMES
+from stages.signals.code_measure import CodeMeasure
 from stages.signals.measure import count_documents, to_signals
+from stages.signals.pair_measure import measure_pairs
+from stages.signals.reference import SECTIONS
+from stages.signals.text_measure import measure_texts
 
 FOLDER = Path(next(iter(conf.__path__))) / "rules"
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -27,24 +30,30 @@ def load(name: str) -> dict[str, Rule]:
     return parse_config(FilterConfig, {"rules": {"x": values}}, name).rules["x"]
 
 
+SIGNAL_NAMES = {signal.name for _, _, signals in SECTIONS for signal in signals}
 ACTIVE = [(preset, name) for preset in PRESETS for name, _ in active_rules(load(preset))]
 
 
-def verdict(text: str, preset: str) -> str | None:
-    """The reason why ``preset`` drops ``text``; None when it is kept."""
+def verdict(text: str, preset: str, path: str | None = "module.py", metadata: str | None = None) -> str | None:
+    """The reason why ``preset`` drops ``text``, a file at ``path`` or a pair by its metadata; None when it is kept."""
     inside = np.array([True])
+    document = pa.table({"text": [text], "url": pa.array([path], pa.string()),
+                         "metadata": pa.array([metadata], pa.string())})  # fmt: skip
     signals = to_signals(count_documents(pa.array([text])), inside)
+    further = [measure_texts(document, max_compressed_bytes=1 << 20), CodeMeasure(2_000_000)(document)]
+    for name, column in {**further[0], **further[1], **measure_pairs(document)}.items():
+        signals = signals.append_column(name, pa.array(column))
     return decide(signals, pa.array(["x"]), inside, {"x": load(preset)}).column("reason").to_pylist()[0]
 
 
 def test_presets_are_there() -> None:
-    assert {"pangu_zh", "gopher_en", "code_basic", "pair_basic"} <= set(PRESETS)
+    assert {"pangu_zh", "gopher_en", "code_basic", "pair_basic", "opus_pairs"} <= set(PRESETS)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_preset_is_well_formed(preset: str) -> None:
     rules = load(preset)
-    assert {rule.signal for rule in rules.values()} <= set(SIGNAL_NAMES)
+    assert {rule.signal for rule in rules.values()} <= SIGNAL_NAMES
     assert all(rule.source for rule in rules.values())
     assert len({rule.order for rule in rules.values()}) == len(rules)
 
