@@ -14,6 +14,8 @@ CATALOG: dict[str, str] = {
     "clean": "stages.clean.stage:Clean",
     "cut_lines": "stages.filter.line_stage:CutLines",
     "signals": "stages.signals.stage:Signals",
+    "match_lists": "stages.signals.list_stage:MatchLists",
+    "identify_language": "stages.signals.language_stage:IdentifyLanguage",
     "train_classifier": "stages.classify.train_stage:TrainClassifier",
     "classify": "stages.classify.classify_stage:Classify",
     "filter": "stages.filter.stage:Filter",
