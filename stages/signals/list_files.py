@@ -20,7 +20,7 @@ def read_phrases(paths: Sequence[str | Path]) -> list[str]:
     """Phrases of a word list in file order; raises :class:`DataError` for one without a letter, digit or symbol."""
     phrases = []
     for path, number, line in _entries(paths):
-        if not _can_be_found(line):
+        if not can_be_found(line):
             raise DataError(
                 f"{path}:{number}: {line!r} holds no letter, digit or symbol to search for; take the line out, or start "
                 "it with # as a comment"
@@ -80,7 +80,7 @@ def _entries(paths: Sequence[str | Path]) -> list[tuple[str | Path, int, str]]:
     return found
 
 
-def _can_be_found(phrase: str) -> bool:
+def can_be_found(phrase: str) -> bool:
     classes = [characters.character_class(character) for character in phrase]
     return any(
         characters.FIRST_LETTER <= kind <= characters.DIGIT or kind == characters.SYMBOL for kind in classes
