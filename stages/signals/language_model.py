@@ -29,7 +29,9 @@ class Languages:
 
     label: str  # ISO 639 code, zh-Hant for Chinese in traditional characters, or UNKNOWN
     reliable: bool  # CLD2's own judgement of the label
-    shares: dict[str, float]  # code -> share of the letters, at most three codes; of what no code covers nothing is said
+    shares: dict[
+        str, float
+    ]  # code -> share of the letters, at most three codes; of what no code covers nothing is said
 
 
 def known_languages() -> frozenset[str]:

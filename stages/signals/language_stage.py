@@ -56,7 +56,9 @@ def language_column(code: str) -> str:
 def language_signals(languages: Sequence[str]) -> tuple[Signal, ...]:
     """Signals of the node, in the form of :mod:`stages.signals.definitions`; all are shares of letters."""
     return (
-        Signal("language_score", "letters in the most frequent language over all letters", "ratio", CLD2, "most", "letters"),
+        Signal(
+            "language_score", "letters in the most frequent language over all letters", "ratio", CLD2, "most", "letters"
+        ),
         Signal("is_language_reliable", "1 when CLD2 stands by the most frequent language", "0 or 1", CLD2, "reliable"),
         *(
             Signal(language_column(code), f"letters in {code} over all letters", "ratio", CLD2, code, "letters")
@@ -137,7 +139,8 @@ def identify_documents(texts: pa.Array | pa.ChunkedArray, config: IdentifyLangua
         columns.append([min(1.0, one.shares.get(code, 0.0) + one.shares.get(also, 0.0)) for one in found])
     schema = language_schema(config.languages)
     return pa.table(
-        [pa.array(c, f.type) for c, f in zip([*columns, [one.label for one in found]], schema, strict=True)], schema=schema
+        [pa.array(c, f.type) for c, f in zip([*columns, [one.label for one in found]], schema, strict=True)],
+        schema=schema,
     )
 
 

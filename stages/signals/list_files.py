@@ -22,8 +22,8 @@ def read_phrases(paths: Sequence[str | Path]) -> list[str]:
     for path, number, line in _entries(paths):
         if not can_be_found(line):
             raise DataError(
-                f"{path}:{number}: {line!r} holds no letter, digit or symbol to search for; take the line out, or start "
-                "it with # as a comment"
+                f"{path}:{number}: {line!r} holds no letter, digit or symbol to search for; take the line out, or "
+                "start it with # as a comment"
             )
         phrases.append(line)
     return phrases
@@ -35,7 +35,9 @@ def read_domains(paths: Sequence[str | Path]) -> list[str]:
     for path, number, line in _entries(paths):
         name = line.lower().removeprefix("*").strip(".")
         if not _DOMAIN.fullmatch(name):
-            raise DataError(f"{path}:{number}: {line!r} is no domain name such as example.org; addresses go into `urls`")
+            raise DataError(
+                f"{path}:{number}: {line!r} is no domain name such as example.org; addresses go into `urls`"
+            )
         domains.append(name)
     return domains
 
@@ -82,6 +84,4 @@ def _entries(paths: Sequence[str | Path]) -> list[tuple[str | Path, int, str]]:
 
 def can_be_found(phrase: str) -> bool:
     classes = [characters.character_class(character) for character in phrase]
-    return any(
-        characters.FIRST_LETTER <= kind <= characters.DIGIT or kind == characters.SYMBOL for kind in classes
-    )
+    return any(characters.FIRST_LETTER <= kind <= characters.DIGIT or kind == characters.SYMBOL for kind in classes)

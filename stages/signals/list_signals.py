@@ -38,7 +38,8 @@ def word_list_signals(name: str) -> tuple[Signal, ...]:
             f"{name}.hits",
         ),
         Signal(
-            f"{name}_distinct", f"different phrases of the list {name} among the hits", "phrases", PANGU, f"{name}.distinct"
+            f"{name}_distinct", f"different phrases of the list {name} among the hits", "phrases", PANGU,
+            f"{name}.distinct",
         ),
         Signal(
             f"{name}_per_line", "the hits over lines that are not blank", "hits per line", CHINESE_WEB_TEXT,
@@ -66,7 +67,7 @@ def url_list_signals(name: str) -> tuple[Signal, ...]:
 
 
 def list_signals(config: _Lists) -> tuple[Signal, ...]:
-    """All signals of the node with this config, in the order of its columns: lists by name, as mappings have no order."""
+    """All signals of the node with this config, in the order of its columns: by name, as mappings have no order."""
     words = [signal for name in sorted(config.lists) for signal in word_list_signals(name)]
     return (*words, *(signal for name in sorted(config.url_lists) for signal in url_list_signals(name)))
 

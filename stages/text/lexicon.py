@@ -2,8 +2,8 @@
 
 What counts as a hit, by example (``kinds`` of characters in :mod:`stages.text.lexicon_kernel`):
 
-- 法轮 is found in 法輪, 法*轮, 法-轮 and, where every character stands alone, in "法 轮"; not across the end of a clause
-  (法。轮, 法，轮), of a line, a bracket or a quote, and not between words ("方法 轮子").
+- 法轮 is found in 法輪, 法*轮, 法-轮 and, where every character stands alone, in "法 轮"; not across the end of a
+  clause (法。轮, 法，轮), of a line, a bracket or a quote, and not between words ("方法 轮子").
 - darn is found in ｄａｒｎ, DARN, d-a-r-n, da.rn and "d a r n"; not in darning, "Da R. Nix" or darn2: a phrase of a
   spaced script stands between word borders. "sugar cane" is found in sugar-cane, not in sugarcane.
 - Between two digits nothing may stand, and nothing inside a word of two letters.
@@ -51,6 +51,7 @@ class Lexicon:
     table: np.ndarray  # uint32 [TABLE_SIZE], symbol and kind of every character
     keys: np.ndarray  # uint64, hash table of (state, symbol)
     children: np.ndarray  # int32, beside keys: the state a step leads to
+    masks: np.ndarray  # uint64 [S], low bits of the symbols that lead on
     roots: np.ndarray  # int32 [symbols], the step from the start
     fails: np.ndarray  # int32 [S], state to fall back to
     nearest: np.ndarray  # int32 [S], nearest state on the way back in which a phrase ends, or 0
@@ -119,9 +120,9 @@ class Lexicon:
         ``max_separators``: characters between two symbols of one phrase at most, where the phrase has none.
         """
         return lexicon_kernel.find_hits(
-            data, offsets, inside, self.table, max_separators, self.keys, self.children, self.roots, self.fails,
-            self.nearest, self.ends, self.same, self.lengths, self.gap_starts, self.phrase_gaps, self.members,
-            self.num_lists,
+            data, offsets, inside, self.table, max_separators, self.keys, self.children, self.masks, self.roots,
+            self.fails, self.nearest, self.ends, self.same, self.lengths, self.gap_starts, self.phrase_gaps,
+            self.members, self.num_lists,
         )  # fmt: skip
 
 
@@ -150,7 +151,7 @@ def _encoded(phrases: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 def _spread_all(data: np.ndarray, offsets: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Folded code points of all phrases (int64), whether a gap stands before each (bool), and where phrases start."""
     size = max(1, int(offsets[-1] - offsets[0]))
-    symbols, places, ordinals = np.empty(size, np.int32), np.empty(size, np.int64), np.empty(size, np.int64)
+    symbols, places, ordinals = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
     kinds, gaps = np.empty(size, np.uint8), np.empty(size, np.uint8)
     starts = np.zeros(offsets.size, dtype=np.int64)
     for index in range(offsets.size - 1):
@@ -198,8 +199,8 @@ def _automaton(symbols: np.ndarray, starts: np.ndarray, num_symbols: int) -> dic
     keys, children = np.full(slots, np.iinfo(np.uint64).max, np.uint64), np.zeros(slots, np.int32)
     parents, by, ends = np.zeros(room, np.int32), np.zeros(room, np.int32), np.full(room, -1, np.int32)
     same = np.full(starts.size - 1, -1, np.int32)
-    depths = np.zeros(room, np.int32)
-    num_states = lexicon_kernel.insert_phrases(symbols, starts, keys, children, parents, by, depths, ends, same)
+    depths, masks = np.zeros(room, np.int32), np.zeros(room, np.uint64)
+    num_states = lexicon_kernel.insert_phrases(symbols, starts, keys, children, parents, by, depths, masks, ends, same)
     depths = depths[:num_states]
     order = np.argsort(depths, kind="stable")[1:]
     fails, nearest = np.zeros(num_states, np.int32), np.zeros(num_states, np.int32)
@@ -207,5 +208,5 @@ def _automaton(symbols: np.ndarray, starts: np.ndarray, num_symbols: int) -> dic
     roots = np.zeros(num_symbols + 1, np.int32)
     first = np.flatnonzero(depths == 1)
     roots[by[first]] = first
-    return {"keys": keys, "children": children, "roots": roots, "fails": fails, "nearest": nearest,
-            "ends": ends[:num_states], "same": same}  # fmt: skip
+    return {"keys": keys, "children": children, "masks": masks[:num_states], "roots": roots, "fails": fails,
+            "nearest": nearest, "ends": ends[:num_states], "same": same}  # fmt: skip

@@ -32,7 +32,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 @njit(cache=True, nogil=True)
 def spread(data, start, end, table, max_separators, symbols, kinds, gaps, places, ordinals):
     """Fill the symbols of ``data[start:end]``, their kinds, the gaps before them, their first bytes and their ordinals
-    among all characters.
+    among all characters, both from the start of the text.
 
     The arrays need room for ``end - start``. Returns (symbols, characters, non-blank lines).
     """
@@ -55,7 +55,7 @@ def spread(data, start, end, table, max_separators, symbols, kinds, gaps, places
             symbols[count] = entry & SYMBOL_MASK
             kinds[count] = kind
             gaps[count] = BREAK_GAP if skipped > max_separators else gap
-            places[count] = here
+            places[count] = here - start
             ordinals[count] = num_characters - 1
             count += 1
             gap, skipped = NO_GAP, 0
@@ -71,7 +71,7 @@ def spread(data, start, end, table, max_separators, symbols, kinds, gaps, places
             if code == _LINE_FEED:
                 num_lines += not blank
                 blank = True
-            elif kind == MARK or kind == BREAK:
+            elif kind != SPACE and kind != UNSEEN:
                 blank = False
     return count, num_characters, num_lines + (not blank)
 
@@ -91,13 +91,19 @@ def _key(state, symbol):
     return np.uint64(state) << _SYMBOL_BITS | np.uint64(symbol)
 
 
+@njit(inline="always")
+def _bit(symbol):
+    """Most states have one step: a look at 64 bits saves the search for a step that is not there."""
+    return np.uint64(1) << (np.uint64(symbol) & np.uint64(63))
+
+
 @njit(cache=True, nogil=True)
-def insert_phrases(symbols, starts, keys, children, parents, by, depths, ends, same):
+def insert_phrases(symbols, starts, keys, children, parents, by, depths, masks, ends, same):
     """Put the phrases into the trie: phrase ``p`` is ``symbols[starts[p]:starts[p + 1]]``.
 
     ``ends[s]`` becomes the first phrase that ends in state ``s`` or -1, ``same[p]`` the next one of the same symbols,
-    ``parents``, ``by`` and ``depths`` the step that leads to a state and the number of steps. Returns the number of
-    states; state 0 is the start.
+    ``parents``, ``by`` and ``depths`` the step that leads to a state and the number of steps, ``masks`` the low bits of
+    the symbols that lead on. Returns the number of states; state 0 is the start.
     """
     num_states = 1
     for phrase in range(starts.shape[0] - 1):
@@ -110,6 +116,7 @@ def insert_phrases(symbols, starts, keys, children, parents, by, depths, ends, s
                 children[slot] = num_states
                 parents[num_states], by[num_states] = state, symbols[position]
                 depths[num_states] = depths[state] + 1
+                masks[state] |= _bit(symbols[position])
                 num_states += 1
             state = children[slot]
         same[phrase] = ends[state]
@@ -182,8 +189,8 @@ def _width(lead):
 
 @njit(cache=True, nogil=True)
 def find_hits(
-    data, offsets, inside, table, max_separators, keys, children, roots, fails, nearest, ends, same, lengths, gap_starts,
-    phrase_gaps, members, num_lists,
+    data, offsets, inside, table, max_separators, keys, children, masks, roots, fails, nearest, ends, same, lengths,
+    gap_starts, phrase_gaps, members, num_lists,
 ):  # fmt: skip
     """Hits of every list in the texts that are ``inside``: (row, list, phrase, first byte, end,
     first character, end) as int64 [H, 7], by row, list and place; and per row (characters, non-blank lines), int64
@@ -200,8 +207,8 @@ def find_hits(
     symbols = np.empty(largest, dtype=np.int32)
     kinds = np.empty(largest, dtype=np.uint8)
     gaps = np.empty(largest, dtype=np.uint8)
-    places = np.empty(largest, dtype=np.int64)
-    ordinals = np.empty(largest, dtype=np.int64)
+    places = np.empty(largest, dtype=np.int32)  # of the text, which Arrow's offsets keep below 2 GiB
+    ordinals = np.empty(largest, dtype=np.int32)
     found = np.empty((256, 3), dtype=np.int64)  # of one text: first and last symbol, phrase
     hits = np.empty((1024, 7), dtype=np.int64)
     num_hits = 0
@@ -223,10 +230,11 @@ def find_hits(
                 if state == 0:
                     state = np.int64(roots[symbol])
                     break
-                slot = _slot(keys, _key(state, symbol))
-                if keys[slot] != _FREE:
-                    state = np.int64(children[slot])
-                    break
+                if masks[state] & _bit(symbol):
+                    slot = _slot(keys, _key(state, symbol))
+                    if keys[slot] != _FREE:
+                        state = np.int64(children[slot])
+                        break
                 state = np.int64(fails[state])
             ending = np.int64(nearest[state])
             while ending != 0:
@@ -253,8 +261,8 @@ def find_hits(
                     if num_hits == hits.shape[0]:
                         hits = _grown(hits)
                     hits[num_hits, 0], hits[num_hits, 1], hits[num_hits, 2] = row, of, phrase
-                    hits[num_hits, 3] = places[first] - offsets[row]
-                    hits[num_hits, 4] = places[last] + _width(data[places[last]]) - offsets[row]
+                    hits[num_hits, 3] = places[first]
+                    hits[num_hits, 4] = places[last] + _width(data[offsets[row] + places[last]])
                     hits[num_hits, 5], hits[num_hits, 6] = ordinals[first], ordinals[last] + 1
                     num_hits += 1
                     taken = last

@@ -74,7 +74,9 @@ def test_one_text_does_not_influence_another() -> None:
 
 def test_the_node_keeps_to_the_view_and_counts_labels(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    base = documents_artifact(bench, [[(SIMPLIFIED, "zh"), (ENGLISH, "zh"), (SIMPLIFIED, "zh")], [(JAPANESE, "zh")], []])
+    base = documents_artifact(
+        bench, [[(SIMPLIFIED, "zh"), (ENGLISH, "zh"), (SIMPLIFIED, "zh")], [(JAPANESE, "zh")], []]
+    )
     view = decisions_artifact(bench, base, [[True, True, None], [False], []], "zh")
     made = bench.run("identify_language", {"languages": ["zh", "ja"]}, {"documents": [view]})
     assert made.facts["signals"] == ["language_score", "is_language_reliable", "language_zh", "language_ja"]

@@ -37,7 +37,7 @@ def test_a_bad_list_names_file_line_and_way_out(tmp_path: Path, content: str | b
 
 
 def test_a_missing_list(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="gone.txt: the list cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"gone.txt: the list cannot be read: No such file"):
         read_phrases([tmp_path / "gone.txt"])
 
 
@@ -48,5 +48,5 @@ def test_names_and_addresses(tmp_path: Path) -> None:
     for bad in ("0.0.0.0 a.test", "a.test/page", "http://a.test"):
         with pytest.raises(DataError, match=r"list.txt:1: .* is no domain name such as example.org"):
             read_domains([written(tmp_path, bad)])
-    with pytest.raises(DataError, match="is no address such as example.org/page"):
+    with pytest.raises(DataError, match=r"is no address such as example.org/page"):
         read_urls([written(tmp_path, "a b")])

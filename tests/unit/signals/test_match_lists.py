@@ -73,7 +73,11 @@ def test_only_the_view_is_read(tmp_path: Path, lists: dict) -> None:
     view = decisions_artifact(bench, base, [[True, False, None]], "zh")
     made = bench.run("match_lists", {"lists": lists}, {"documents": [view]})
     (shard,) = base.shards("documents")
-    assert pq.read_table(made.sidecar("signals", base.shard_key(shard))).column("fruit_hits").to_pylist() == [1, None, None]
+    assert pq.read_table(made.sidecar("signals", base.shard_key(shard))).column("fruit_hits").to_pylist() == [
+        1,
+        None,
+        None,
+    ]
     assert made.facts["hits"]["fruit"]["documents"] == made.manifest.ledger.total("document", IN) == 1
 
 
@@ -96,7 +100,7 @@ def test_a_list_is_known_by_its_content(tmp_path: Path, lists: dict) -> None:
     (tmp_path / "fruit").write_text("苹果\n", "utf-8")
     assert known() != before
     (tmp_path / "fruit").unlink()
-    with pytest.raises(SpecError, match="paths: no such file: .*fruit"):
+    with pytest.raises(SpecError, match=r"paths: no such file: .*fruit"):
         known()
 
 
