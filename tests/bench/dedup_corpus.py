@@ -4,8 +4,10 @@ Every input is a folder, or a ``.jsonl`` file (fields ``text``, ``domain``). A f
 real dumps is read by the source cards that match it; any other by what its files are: source code, HTML (main text),
 manual pages and plain text, gzip included. The recipe of the recorded figures is that set together with the packages
 of documentation ``libreoffice-help-zh-cn``, ``manpages-zh``, ``gimp-help-zh-cn``, ``debian-reference-zh-cn``,
-``debian-handbook``, ``linux-doc-6.1``, ``postgresql-doc-15`` of Debian 12 (``apt-get download``, ``dpkg -x``) and the
-site-packages of the environment for code. Documents come in the order of a hash of their text, so sources are mixed.
+``debian-handbook``, ``linux-doc-6.1``, ``postgresql-doc-15`` of Debian 12 (``apt-get download``, ``dpkg -x``), for
+quality and control ``manpages``, ``manpages-dev``, ``perl-doc``, ``git-doc``, ``python3.11-doc``, ``openjdk-17-doc``,
+``tcl8.6-doc`` as well, and the site-packages of the environment for code. Documents come in the order of a hash of
+their text, so sources are mixed.
 """
 
 from __future__ import annotations
