@@ -17,6 +17,8 @@ CATALOG: dict[str, str] = {
     "code_signals": "stages.signals.code_stage:CodeSignals",
     "pair_signals": "stages.signals.pair_stage:PairSignals",
     "text_signals": "stages.signals.text_stage:TextSignals",
+    "match_lists": "stages.signals.list_stage:MatchLists",
+    "identify_language": "stages.signals.language_stage:IdentifyLanguage",
     "train_classifier": "stages.classify.train_stage:TrainClassifier",
     "classify": "stages.classify.classify_stage:Classify",
     "filter": "stages.filter.stage:Filter",

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from stages.signals.code_definitions import CODE_SIGNALS
 from stages.signals.definitions import SIGNALS
+from stages.signals.language_stage import IdentifyLanguageConfig, language_signals
+from stages.signals.list_signals import url_list_signals, word_list_signals
 from stages.signals.pair_definitions import PAIR_SIGNALS
 from stages.signals.text_definitions import TEXT_SIGNALS
 
@@ -39,6 +41,16 @@ SECTIONS: tuple[tuple[str, str, Sequence[Entry]], ...] = (
     ("text_signals", "Further signals of every text, 35 to 55 MB/s.", TEXT_SIGNALS),
     ("code_signals", "Source files by their syntax trees, 3 to 6 MB/s: expensive.", CODE_SIGNALS),
     ("pair_signals", "Chinese-English pair documents side by side, about 3,500 sentence pairs a second.", PAIR_SIGNALS),
+    (
+        "match_lists",
+        "Phrases of word lists and addresses of block lists, for each list that the config names (`LIST` here).",
+        (*word_list_signals("LIST"), *url_list_signals("LIST")),
+    ),
+    (
+        "identify_language",
+        "Languages by CLD2, for those that the config names; the text column `language_label` is for people.",
+        language_signals(IdentifyLanguageConfig().languages),
+    ),
 )
 PAGE = Path(__file__).parent / "REFERENCE.md"
 

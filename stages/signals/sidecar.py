@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_specs.ledger import IN, KEPT
 from data_specs.view import ViewShard
 from stages.base import UnitOutput
+from stages.signals.books import book_all
 
 #: (documents) -> one array [num_documents] for each column of the schema.
 Measure = Callable[[pa.Table], Mapping[str, np.ndarray]]
@@ -43,16 +43,5 @@ def measure_shard(
             column[chosen] = measured[field.name]
             filled.append(pa.array(column, mask=~chosen))
         out.write("signals", pa.table(filled, schema=schema), of=shard.key)
-        _book(table.filter(pa.array(inside)), out)
-
-
-def _book(documents: pa.Table, out: UnitOutput) -> None:
-    books = documents.select(["source", "domain"])
-    books = books.append_column("characters", pc.utf8_length(documents.column("text")).cast(pa.int64()))
-    sums = books.group_by(["source", "domain"]).aggregate([("characters", "sum"), ("characters", "count")])
-    for row in sums.to_pylist():
-        for outcome in (IN, KEPT):
-            out.ledger.add(
-                "document", row["source"], row["domain"], outcome, row["characters_count"],
-                characters=row["characters_sum"],
-            )  # fmt: skip
+        documents = table.filter(pa.array(inside))
+        book_all(documents, pc.utf8_length(documents.column("text")).cast(pa.int64()), out)

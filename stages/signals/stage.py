@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 
 from data_specs.document import LABELS
-from data_specs.ledger import IN, KEPT
 from data_specs.view import ViewShard
 from stages.base import VIEW, Stage, StageContext, UnitOutput, Work, shard_units
+from stages.signals.books import book_all
 from stages.signals.definitions import SIGNAL_NAMES, signal_schema
 
 
@@ -60,25 +60,7 @@ def make_measure(config: SignalsConfig) -> Work:
             )
             signals = to_signals(counts, inside)
             out.write("signals", signals, of=shard.key)
-            _book(table.filter(pa.array(inside)), signals.filter(pa.array(inside)), out)
+            mine = pa.array(inside)
+            book_all(table.filter(mine), signals.column("num_characters").filter(mine), out)
 
     return measure
-
-
-def _book(documents: pa.Table, signals: pa.Table, out: UnitOutput) -> None:
-    """Every document of the view comes in and stays."""
-    books = pa.table(
-        [documents.column("source"), documents.column("domain"), signals.column("num_characters")],
-        names=["source", "domain", "characters"],
-    )
-    sums = books.group_by(["source", "domain"]).aggregate([("characters", "sum"), ("characters", "count")])
-    for account in sums.to_pylist():
-        for outcome in (IN, KEPT):
-            out.ledger.add(
-                "document",
-                account["source"],
-                account["domain"],
-                outcome,
-                account["characters_count"],
-                characters=account["characters_sum"],
-            )

@@ -35,6 +35,7 @@ NOT_GOLDEN = {
 }
 
 _VIEW = ("dedup_minhash",)
+_WORDS = str(Path(__file__).with_name("words.txt"))
 _RULES = {
     "zh": {
         "short": {"signal": "num_characters", "drop_if": "<", "limit": 300, "order": 1},
@@ -57,6 +58,8 @@ LINE = (
     Node("code_signals", {"documents": ("clean",)}),
     Node("pair_signals", {"documents": ("clean",)}, {"domains": ["en"]}),  # the corpus holds no pairs: all NaN
     Node("text_signals", {"documents": ("clean",)}),
+    Node("match_lists", {"documents": ("clean",)}, {"lists": {"words": {"paths": [_WORDS]}}}),
+    Node("identify_language", {"documents": ("clean",)}),
     Node("filter", {"documents": ("clean",), "signals": ("signals",)}, {"rules": _RULES}),
     Node("dedup_exact", {"documents": ("filter",)}),
     Node("dedup_minhash", {"documents": ("dedup_exact",)}),

@@ -117,4 +117,4 @@ def test_every_name_is_there_once_and_described() -> None:
     assert len(set(names)) == len(names)  # the filter refuses a column that two nodes bring
     assert all(entry.meaning and entry.unit and entry.source for entry in entries)
     assert all(f"| `{name}` |" in reference_page() for name in names)
-    assert {stage for stage, _, _ in SECTIONS} == {"signals", *STAGES}
+    assert {stage for stage, _, _ in SECTIONS} == {"signals", "match_lists", "identify_language", *STAGES}
