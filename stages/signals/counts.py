@@ -21,6 +21,8 @@ COUNTS = (
     "newlines",
     "tokens",  # one Han character, or one run of other letters, marks and digits
     "words",  # pieces between white space that hold a letter or digit
+    "pieces",  # all pieces between white space
+    "alphabetic_pieces",  # pieces that hold a letter
     "units",  # words and marks of spaced text, tokens of Chinese
     "alphabetic_units",  # units that hold a letter
     "word_characters",  # of words, from their first to their last letter or digit
@@ -77,6 +79,8 @@ COUNTS = (
     NEWLINES,
     TOKENS,
     WORDS,
+    PIECES,
+    ALPHABETIC_PIECES,
     UNITS,
     ALPHABETIC_UNITS,
     WORD_CHARACTERS,

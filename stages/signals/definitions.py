@@ -118,6 +118,14 @@ SIGNALS: tuple[Signal, ...] = (
         "units",
     ),
     Signal(
+        "alphabetic_piece_ratio",
+        "pieces between white space that hold a letter over all pieces: milder, for a comma is no word here",
+        "ratio",
+        GOPHER,
+        "alphabetic_pieces",
+        "pieces",
+    ),
+    Signal(
         "stop_word_count",
         f"how many of {', '.join(ENGLISH_WORDS)} occur, in any case",
         "distinct words",

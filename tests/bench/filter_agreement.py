@@ -38,7 +38,7 @@ from stages.clean.chain import clean_column
 from stages.clean.rules import make_rules
 from stages.clean.stage import CleanConfig
 from stages.filter.judge import judge
-from stages.filter.line_judge import judge_lines
+from stages.filter.line_judge import LineVerdict, judge_lines
 from stages.filter.line_kernel import measure_lines
 from stages.filter.line_stage import CutLinesConfig
 from stages.filter.rules import Rule, active_rules
@@ -149,16 +149,31 @@ def ask_datatrove(texts: Sequence[str], python: Path, work: Path) -> list[dict[s
         return [json.loads(line) for line in handle]
 
 
-def _preset(name: str) -> dict[str, Rule]:
+def preset(name: str) -> dict[str, Rule]:
+    """The rules of a preset of ours."""
     values = yaml.safe_load((CONF_FOLDER / "rules" / f"{name}.yaml").read_text("utf-8"))
     return parse_config(FilterConfig, {"rules": {"en": values}}, name).rules["en"]
+
+
+def c4_verdict(texts: Sequence[str]) -> tuple[list[str], LineVerdict]:
+    """(names of the rules, what C4's rules over lines say with FineWeb's limits)."""
+    values = yaml.safe_load((CONF_FOLDER / "lines" / "c4.yaml").read_text("utf-8"))
+    rules = parse_config(CutLinesConfig, {"rules": {"en": values}}, "c4").rules["en"]
+    active = active_rules({k: replace(r, limit=_FINEWEB_C4[k]) if k in _FINEWEB_C4 else r for k, r in rules.items()})
+    column = pa.array(texts, pa.string())
+    data, offsets = text_buffers(column)
+    phrases = Phrases.build([rule.phrases for _, rule in active])
+    lines, matches = measure_lines(data, offsets, np.ones(len(texts), dtype=bool), phrases)
+    sizes = pc.utf8_length(column).to_numpy().astype(np.int64)
+    names = [*(name for name, _ in active), "nothing_left"]
+    return names, judge_lines(active, lines, matches, data, offsets, sizes)
 
 
 def our_answers(texts: Sequence[str]) -> dict[str, list[tuple[str, float] | None]]:
     """Filter -> for every text the rule that drops it with its value, or None."""
     column = pa.array(texts, pa.string())
     inside = np.ones(len(texts), dtype=bool)
-    gopher, fineweb = _preset("gopher_en"), _preset("fineweb")
+    gopher, fineweb = preset("gopher_en"), preset("fineweb")
     sets: Mapping[str, dict[str, Rule]] = {
         "gopher_quality": {name: rule for name, rule in gopher.items() if name in _QUALITY},
         "gopher_repetition": {name: rule for name, rule in gopher.items() if name not in _QUALITY},
@@ -172,15 +187,7 @@ def our_answers(texts: Sequence[str]) -> dict[str, list[tuple[str, float] | None
             (judged.rules[first][0], float(judged.values[first, row])) if dropped else None
             for row, (first, dropped) in enumerate(zip(judged.first, judged.dropped, strict=True))
         ]
-    values = yaml.safe_load((CONF_FOLDER / "lines" / "c4.yaml").read_text("utf-8"))
-    line_rules = parse_config(CutLinesConfig, {"rules": {"en": values}}, "c4").rules["en"]
-    line_rules = {k: replace(r, limit=_FINEWEB_C4[k]) if k in _FINEWEB_C4 else r for k, r in line_rules.items()}
-    active = active_rules(line_rules)
-    data, offsets = text_buffers(column)
-    lines, matches = measure_lines(data, offsets, inside, Phrases.build([rule.phrases for _, rule in active]))
-    sizes = pc.utf8_length(column).to_numpy().astype(np.int64)
-    verdict = judge_lines(active, lines, matches, data, offsets, sizes)
-    names = [*(name for name, _ in active), "nothing_left"]
+    names, verdict = c4_verdict(texts)
     found["c4"] = [
         (names[by], float(value)) if by >= 0 else None
         for by, value in zip(verdict.dropped_by.tolist(), verdict.values.tolist(), strict=True)

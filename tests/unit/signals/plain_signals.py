@@ -21,6 +21,10 @@ def is_space(character: str) -> bool:
     return character_class(character) == c.SPACE
 
 
+def is_letter(character: str) -> bool:
+    return c.HAN <= character_class(character) <= c.LETTER
+
+
 def strip(text: str) -> str:
     while text and is_space(text[0]):
         text = text[1:]
@@ -187,7 +191,7 @@ def plain_signals(text: str, title: str | None = None, max_tokens: int = 1_000_0
         inside = [place for place, character in enumerate(piece) if c.HAN <= character_class(character) <= c.DIGIT]
         if inside:
             cores.append(piece[inside[0] : inside[-1] + 1])
-    with_letter = [p for p in units if any(c.HAN <= character_class(x) <= c.LETTER for x in p)]
+    with_letter = [unit for unit in units if any(map(is_letter, unit))]
 
     raw_lines = text.split("\n")
     physical = raw_lines[:-1] if raw_lines[-1] == "" else raw_lines
@@ -227,6 +231,7 @@ def plain_signals(text: str, title: str | None = None, max_tokens: int = 1_000_0
         "alphanumeric_ratio": ratio(letters + number[c.DIGIT], len(text)),
         "mean_word_length": ratio(sum(map(len, cores)), len(cores)),
         "alphabetic_word_ratio": ratio(len(with_letter), len(units)),
+        "alphabetic_piece_ratio": ratio(sum(any(map(is_letter, p)) for p in pieces), len(pieces)),
         "stop_word_count": len(lower & set(ENGLISH_WORDS)),
         "chinese_stop_word_count": len(set(text) & set(CHINESE_WORDS)),
         "hash_per_word": ratio(text.count("#"), len(units)),

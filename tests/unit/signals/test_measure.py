@@ -35,6 +35,7 @@ def test_english_by_hand() -> None:
     # words and marks: The cat sat on the mat . | The dog , with a bone , ran ... and ran ... | - It was # 1 !
     units = 7 + 12 + 6
     assert s["alphabetic_word_ratio"] == 16 / units
+    assert s["alphabetic_piece_ratio"] == 16 / 18  # neither "-" nor "#1!"
     assert s["stop_word_count"] == 3  # the, with, and
     assert s["hash_per_word"] == 1 / units
     assert s["ellipsis_per_word"] == 2 / units
