@@ -111,7 +111,7 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "alphabetic_word_ratio",
-        "words that hold a letter over words and marks, cut as spaCy does; in a piece with Han characters, over tokens",
+        "words that hold a letter over words and marks, as spaCy cuts them; in a piece with Han, over tokens",
         "ratio",
         f"{GOPHER}; words as in the code behind FineWeb",
         "alphabetic_units",
@@ -153,8 +153,8 @@ SIGNALS: tuple[Signal, ...] = (
     Signal("mean_line_length", "characters of a non-blank line, mean", "characters", OWN, "line_characters", "lines"),
     Signal(
         "short_line_ratio",
-        f"non-blank lines of at most {SHORT_LINE_CHARACTERS} characters, indentation included, Han, kana and hangul counted "
-        f"{WIDE_CHARACTER_WEIGHT} times",
+        f"non-blank lines of at most {SHORT_LINE_CHARACTERS} characters with their indentation, Han, kana and hangul "
+        f"counted {WIDE_CHARACTER_WEIGHT} times",
         "ratio",
         FINEWEB,
         "short_lines",
@@ -162,8 +162,8 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "terminal_punctuation_ratio",
-        "non-blank lines that end in a mark that ends a sentence, in either script; closing quotes and brackets may follow "
-        "a full-width mark or …",
+        "non-blank lines that end in a mark that ends a sentence, in either script; closing quotes and brackets may "
+        "follow a full-width mark or …",
         "ratio",
         FINEWEB,
         "terminal_lines",

@@ -4,13 +4,13 @@ An n-gram is named by the place (index of a unit) where it first stands. It is t
 (n-1)-gram, so the names of one size are exact keys of the next, and a place whose (n-1)-gram occurs once can never
 hold a repeated n-gram. In ordinary text few places survive beyond n = 4, so thirteen sizes cost little more than three.
 
-Gopher (Rae et al. 2021, A1) gives limits and a sentence; what is counted here is what the code counts with which FineWeb
-was made (DataTrove's GopherRepetitionFilter), so that the published limits mean what they meant there:
+Gopher (Rae et al. 2021, A1) gives limits and a sentence; what is counted here is what the code counts with which
+FineWeb was made (DataTrove's GopherRepetitionFilter), so that the published limits mean what they meant there:
 
 * top n-gram (2..4): characters of the most frequent n-gram, of equally frequent ones the earliest, with one blank
   between its words, times how often it stands in the text, overlaps included; one that stands once counts as well;
-* duplicate n-grams (5..10): from left to right, characters of an n-gram that was met before; after such a one the search
-  goes on behind it, else with the next unit.
+* duplicate n-grams (5..10): from left to right, characters of an n-gram that was met before; after such a one the
+  search goes on behind it, else with the next unit.
 
 The 13-grams of Chinese (ChineseWebText) count characters of units in 13-grams that occurred before, each unit once.
 """

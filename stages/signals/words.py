@@ -1,10 +1,10 @@
 """Words and marks of spaced text, as spaCy's English rules cut them: what Gopher's and FineWeb's published code counts.
 
-A piece between white space that holds no Han character is cut into words and marks: marks in front and behind come off
-one by one (dots that follow each other together), ``'s`` and ``n't`` are words, and inside ``-``, ``/``, ``:``, ``=`` and
-a comma between letters stand alone. Addresses and common abbreviations stay whole. Tables of exceptions are left out
-but for the abbreviations (emoticons, units behind a number, clock times), as is what they would change: on English text
-the counts differ by some thousandths. Compiled.
+A piece between white space that holds no Han character is cut into words and marks: marks in front and behind come
+off one by one (dots that follow each other together), ``'s`` and ``n't`` are words, and inside ``-``, ``/``, ``:``,
+``=`` and a comma between letters stand alone. Addresses and common abbreviations stay whole. Its other tables of
+exceptions (emoticons, units behind a number, clock times) are left out: on English text the counts differ by some
+thousandths. Compiled.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _DOT, _PLUS, _PERCENT, _DOLLAR, _AT, _COLON, _SLASH, _COMMA, _STAR = (ord(c) for
 _HYPHEN, _EN_DASH, _EM_DASH, _TILDE, _CARET, _EQUALS, _LESS, _GREATER = (ord(c) for c in "-–—~^=<>")
 _APOSTROPHE, _CURLY, _SMALL_S, _LARGE_S, _QUESTION, _UNDERSCORE, _NUMBER = (ord(c) for c in "'’sS?_#")
 #: Words that keep their full stop, of at most seven characters.
-_ABBREVIATIONS = (
-    "a.m. adm. bros. co. corp. d.c. dr. e.g. gen. gov. i.e. inc. jr. ltd. md. messrs. mo. mont. mr. mrs. ms. p.m. ph.d. "
-    "prof. rep. rev. sen. st. vs. v.s. jan. feb. mar. apr. jun. jul. aug. sep. sept. oct. nov. dec. ala. ariz. ark. "
-    "calif. colo. conn. del. fla. ga. ill. ind. kan. kans. ky. la. mass. mich. minn. miss. n.c. n.d. n.h. n.j. n.m. n.y. "
-    "neb. nebr. nev. okla. ore. pa. s.c. tenn. va. wash. wis."
-).split()
+_ABBREVIATIONS = """
+a.m. adm. bros. co. corp. d.c. dr. e.g. gen. gov. i.e. inc. jr. ltd. md. messrs. mo. mont. mr. mrs. ms. p.m.
+ph.d. prof. rep. rev. sen. st. vs. v.s. jan. feb. mar. apr. jun. jul. aug. sep. sept. oct. nov. dec. ala.
+ariz. ark. calif. colo. conn. del. fla. ga. ill. ind. kan. kans. ky. la. mass. mich. minn. miss. n.c. n.d.
+n.h. n.j. n.m. n.y. neb. nebr. nev. okla. ore. pa. s.c. tenn. va. wash. wis.
+""".split()  # noqa: SIM905 (read by eye)
 _MAX_ABBREVIATION = max(map(len, _ABBREVIATIONS))
 _PACKED = np.array(sorted({int.from_bytes(a.encode(), "big") for a in _ABBREVIATIONS}), dtype=np.int64)
 #: Ends of words that are words of their own: n't 'll 're 've, then 'd 'm.
@@ -69,7 +69,7 @@ def _flags(code, entry):
             flags = _PREFIX | _SUFFIX
         return flags
     kind = entry & CLASS_MASK
-    return _PREFIX | _SUFFIX | _BEFORE_DOT if kind == PUNCTUATION or kind == SYMBOL else 0
+    return _PREFIX | _SUFFIX | _BEFORE_DOT if kind in (PUNCTUATION, SYMBOL) else 0
 
 
 @njit(inline="always")
@@ -118,7 +118,7 @@ def _is_address(text, entries, first, end):
             label = place + 1
         elif HAN <= kind <= DIGIT:
             all_letters &= kind != DIGIT
-        elif code == _HYPHEN or code == _UNDERSCORE:
+        elif code in (_HYPHEN, _UNDERSCORE):
             all_letters = False
         else:
             break
@@ -126,7 +126,7 @@ def _is_address(text, entries, first, end):
     if num_dots == 0 or not all_letters or place - label < 2:
         return False
     code = text[place] if place < end else _SLASH
-    return code == _SLASH or code == _COLON or code == _QUESTION or code == _NUMBER
+    return code in (_SLASH, _COLON, _QUESTION, _NUMBER)
 
 
 @njit(cache=True, nogil=True)
@@ -144,18 +144,18 @@ def _infix(text, entries, first, place, end):
         return 0
     before, after = entries[place - 1] & CLASS_MASK, entries[place + 1] & CLASS_MASK
     letter_before = _is_letter(before)
-    if code == _HYPHEN or code == _EN_DASH or code == _EM_DASH or code == _TILDE:
+    if code in (_HYPHEN, _EN_DASH, _EM_DASH, _TILDE):
         if code == _HYPHEN and before == DIGIT:
             return 1 if after == DIGIT or text[place + 1] == _HYPHEN else 0
         until = place + 1
         while until < end and text[until] == code and until < place + 3:
             until += 1
         return until - place if letter_before and until < end and _is_letter(entries[until]) else 0
-    if code == _PLUS or code == _STAR or code == _CARET:
+    if code in (_PLUS, _STAR, _CARET):
         return 1 if before == DIGIT and (after == DIGIT or text[place + 1] == _HYPHEN) else 0
     if code == _COMMA:
         return 1 if letter_before and _is_letter(after) else 0
-    if code == _COLON or code == _SLASH or code == _EQUALS or code == _LESS or code == _GREATER:
+    if code in (_COLON, _SLASH, _EQUALS, _LESS, _GREATER):
         return 1 if (letter_before or before == DIGIT) and _is_letter(after) else 0
     if code == _DOT:
         opens = (letter_before and not _is_upper(text[place - 1])) or _flags(text[place - 1], before) & _QUOTE
@@ -191,9 +191,9 @@ def _behind(text, entries, first, end):
             elif not (HAN <= kind <= DIGIT) and _flags(before, kind) & _BEFORE_DOT == 0:
                 return end
             end -= 1
-        elif (code == _SMALL_S or code == _LARGE_S) and (before == _APOSTROPHE or before == _CURLY):
+        elif (code in (_SMALL_S, _LARGE_S)) and (before in (_APOSTROPHE, _CURLY)):
             end -= 2
-        elif (code == _PLUS or code == _PERCENT or code == _DOLLAR) and entries[end - 2] & CLASS_MASK == DIGIT:
+        elif code in (_PLUS, _PERCENT, _DOLLAR) and entries[end - 2] & CLASS_MASK == DIGIT:
             end -= 1
         elif _flags(code, entries[end - 1]) & _SUFFIX:
             end -= 1
@@ -285,7 +285,7 @@ def split_words(text, entries, first, end, hashes, ends, tally):
         until = place + 1
         if code == _DOT:
             until = _dots_from(text, place, end)
-        elif (code == _APOSTROPHE or code == _CURLY) and until < end and text[until] | 32 == _SMALL_S:
+        elif (code in (_APOSTROPHE, _CURLY)) and until < end and text[until] | 32 == _SMALL_S:
             until += 1
         _emit(text, entries, place, until, hashes, ends, tally)
         place = until

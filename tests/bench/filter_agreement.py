@@ -77,7 +77,9 @@ _THEIR_REASONS = {
     **{f"duplicate_{n}grams": f"duplicated_{n}_n_grams" for n in range(5, 11)},
 }  # fmt: skip
 _OUR_RULES = {reason: rule for rule, reason in _THEIR_REASONS.items()} | {"char_dup_ratio": "duplicate_line_characters"}
-_WORDS = "words are cut a little differently: spaCy has tables of exceptions (units behind numbers, clock times, cannot)"
+_WORDS = (
+    "words are cut a little differently: spaCy has tables of exceptions (units behind numbers, clock times, cannot)"
+)
 #: Why a rule decides differently.
 CAUSES = {
     "min_words": "Gopher's words stand between white space; theirs are spaCy's, where a hyphen or n't makes two of one",
@@ -113,7 +115,9 @@ def choose(texts: Sequence[Text], num_documents: int) -> list[Text]:
     rules = make_rules(config.rules, config.unicode_form, config.max_blank_lines)
     cleaned = clean_column(pa.array([text.text for text in english], pa.string()), rules).texts
     counts, _ = count_scripts(cleaned)
-    wide = counts[:, [HAN, KANA]].sum(axis=1) >= _MAX_WIDE_SHARE * np.maximum(1, counts[:, HAN : LETTER + 1].sum(axis=1))
+    wide = counts[:, [HAN, KANA]].sum(axis=1) >= _MAX_WIDE_SHARE * np.maximum(
+        1, counts[:, HAN : LETTER + 1].sum(axis=1)
+    )
     for text, body, is_wide in zip(english, cleaned.to_pylist(), wide.tolist(), strict=True):
         if body and not is_wide:
             by_source[text.source].append((_hash(body), text._replace(text=body)))

@@ -81,7 +81,7 @@ def piece_ends(text: str) -> list[int]:
 
 
 def joined(gram: tuple[str, ...]) -> int:
-    pairs = zip(gram, gram[1:], strict=False)
+    pairs = itertools.pairwise(gram)
     han = [any(character_class(x) == c.HAN for x in left + right) for left, right in pairs]
     return sum(map(len, gram)) + han.count(False)
 
@@ -204,7 +204,11 @@ def plain_signals(text: str, title: str | None = None, max_tokens: int = 1_000_0
         else:
             paragraphs.append([])
     paragraphs = [paragraph for paragraph in paragraphs if paragraph]
-    short = [line for line in raw_lines if strip(line) and len(line) + 2 * sum(c.HAN <= character_class(x) <= c.HANGUL for x in line) <= 30]
+    short = [
+        line
+        for line in raw_lines
+        if strip(line) and len(line) + 2 * sum(c.HAN <= character_class(x) <= c.HANGUL for x in line) <= 30
+    ]
     indented = [rstrip(line) for line in raw_lines if strip(line)]
     duplicate_lines = repeats(indented, list(map(len, indented)))
     without_feeds = len(text) - text.count("\n")

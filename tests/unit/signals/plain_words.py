@@ -32,7 +32,9 @@ def _mark(character: str, listed: str) -> bool:
 
 
 def _abbreviation(word: str) -> bool:
-    return re.fullmatch("[A-Za-z][.]", word) is not None or re.sub("[A-Z]", lambda m: m[0].lower(), word) in _ABBREVIATIONS
+    return (
+        re.fullmatch("[A-Za-z][.]", word) is not None or re.sub("[A-Z]", lambda m: m[0].lower(), word) in _ABBREVIATIONS
+    )
 
 
 def _address(word: str) -> bool:

@@ -213,8 +213,8 @@ def test_bullets(line: str, is_item: int) -> None:
 @pytest.mark.parametrize(
     ("line", "ends"),
     [
-        ("完了。", 1), ("“完了。”", 1), ("（见上文！）", 1), ("第一条；", 1), ("标题", 0), ("Done.)", 0), ("“No.”", 0), ("No,", 0),
-        ("等等……", 1), ("wait...", 1), ("“”", 0), ("为什么？ ", 1),
+        ("完了。", 1), ("“完了。”", 1), ("（见上文！）", 1), ("第一条；", 1), ("标题", 0), ("Done.)", 0), ("“No.”", 0),
+        ("No,", 0), ("等等……", 1), ("wait...", 1), ("“”", 0), ("为什么？ ", 1),
     ],
 )  # fmt: skip
 def test_terminal_punctuation(line: str, ends: int) -> None:
