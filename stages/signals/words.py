@@ -193,9 +193,9 @@ def _behind(text, entries, first, end):
             end -= 1
         elif (code in (_SMALL_S, _LARGE_S)) and (before in (_APOSTROPHE, _CURLY)):
             end -= 2
-        elif code in (_PLUS, _PERCENT, _DOLLAR) and entries[end - 2] & CLASS_MASK == DIGIT:
-            end -= 1
-        elif _flags(code, entries[end - 1]) & _SUFFIX:
+        elif _flags(code, entries[end - 1]) & _SUFFIX or (
+            code in (_PLUS, _PERCENT, _DOLLAR) and entries[end - 2] & CLASS_MASK == DIGIT
+        ):
             end -= 1
         else:
             return end
