@@ -10,7 +10,7 @@ of domain ``en`` with less than 1 % Han and kana among its letters. All texts pa
 front of the signals; both sides see the same text. Each of DataTrove's filters is asked alone, C4 as FineWeb uses it
 (``filter_no_terminal_punct=False``, 3 words to a line, 5 sentences), ours with the same limits. Bar: 99 % each.
 
-Every disagreement is written to ``--disagreements`` with its cause and without its text, as is what the causes cost.
+Every disagreement is written to ``--disagreements`` with its cause and without its text.
 """
 
 from __future__ import annotations
@@ -173,8 +173,8 @@ def c4_verdict(texts: Sequence[str]) -> tuple[list[str], LineVerdict]:
     return names, judge_lines(active, lines, matches, data, offsets, sizes)
 
 
-def our_answers(texts: Sequence[str]) -> dict[str, list[tuple[str, float] | None]]:
-    """Filter -> for every text the rule that drops it with its value, or None."""
+def our_answers(texts: Sequence[str]) -> tuple[dict[str, list[tuple[str, float] | None]], dict[str, np.ndarray]]:
+    """(filter -> for every text the rule that drops it with its value, or None; rule -> value of every text)."""
     column = pa.array(texts, pa.string())
     inside = np.ones(len(texts), dtype=bool)
     gopher, fineweb = preset("gopher_en"), preset("fineweb")
@@ -185,8 +185,10 @@ def our_answers(texts: Sequence[str]) -> dict[str, list[tuple[str, float] | None
     }
     signals = to_signals(count_documents(column), inside)
     found: dict[str, list[tuple[str, float] | None]] = {}
+    values: dict[str, np.ndarray] = {}
     for name, rules in sets.items():
         (judged,) = judge(signals, pa.array(["en"] * len(texts)), inside, {"en": rules})
+        values |= {rule: judged.values[index] for index, (rule, _) in enumerate(judged.rules)}
         found[name] = [
             (judged.rules[first][0], float(judged.values[first, row])) if dropped else None
             for row, (first, dropped) in enumerate(zip(judged.first, judged.dropped, strict=True))
@@ -196,25 +198,26 @@ def our_answers(texts: Sequence[str]) -> dict[str, list[tuple[str, float] | None
         (names[by], float(value)) if by >= 0 else None
         for by, value in zip(verdict.dropped_by.tolist(), verdict.values.tolist(), strict=True)
     ]
-    return found
+    return found, values
 
 
 def compare(chosen: Sequence[Text], theirs: Sequence[Mapping[str, Any]]) -> tuple[dict[str, int], list[dict[str, Any]]]:
     """(filter -> equal decisions, disagreements in order of filter and document)."""
-    ours = our_answers([text.text for text in chosen])
+    ours, values = our_answers([text.text for text in chosen])
     equal, rows = {}, []
     for name, answers in ours.items():
         differing = []
-        for text, mine, told in zip(chosen, answers, theirs, strict=True):
+        for row, (text, mine, told) in enumerate(zip(chosen, answers, theirs, strict=True)):
             reason = told["reasons"][name]
             if (mine is None) == (reason is None):
                 continue
             rule = mine[0] if mine else _OUR_RULES.get(reason, reason)
+            own = mine[1] if mine else float(values[rule][row]) if rule in values else None
             value = told["values"].get("repeated_lines" if reason == "char_dup_ratio" else rule)
             differing.append(
                 {
                     "document": _hash(text.text), "source": text.source, "filter": name, "rule": rule,
-                    "ours": "keep" if mine is None else "drop", "our_value": None if mine is None else round(mine[1], 4),
+                    "ours": "keep" if mine is None else "drop", "our_value": None if own is None else round(own, 4),
                     "theirs": "keep" if reason is None else "drop",
                     "their_value": None if value is None else round(value, 4), "cause": CAUSES[rule],
                 }

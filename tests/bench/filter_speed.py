@@ -105,8 +105,8 @@ def speed(
         results.add(f"filters.{name}", size / wall, "MB/s", repeat)
         table.check(
             demand, wanted,
-            f"{wall / filters:.1f} x: ours {size / filters:.1f} MB/s ({told_nodes}), theirs {size / wall:.2f} MB/s; our "
-            f"whole command with start-up and ingest {wall / whole:.1f} x; CPU {cpu:.0f} s against {their_cpu:.0f} s; "
+            f"{wall / filters:.1f} x: ours {size / filters:.1f} MB/s ({told_nodes}), theirs {size / wall:.2f}; "
+            f"our whole command from files {wall / whole:.1f} x; CPU {cpu:.0f} s against {their_cpu:.0f} s; "
             f"{size:.0f} MB, {len(drawn.texts):,} texts, {load}",
             wall / filters >= bar,
         )  # fmt: skip

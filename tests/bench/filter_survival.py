@@ -1,4 +1,4 @@
-"""What is left of Chinese, English, code and pairs: our presets beside DataTrove's four filters and Data-Juicer's eight.
+"""What is left of Chinese, English, code and pairs: our presets beside DataTrove's filters and Data-Juicer's.
 
     python -m tests.bench.filter_survival --input PATH [--input PATH] [--datatrove-python PYTHON]
         [--data-juicer-python PYTHON] [--megabytes 48] [--work FOLDER] [--out figures.jsonl]

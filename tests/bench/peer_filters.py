@@ -4,9 +4,9 @@ python peer_filters.py judge INPUT_JSONL OUTPUT_JSONL
 python peer_filters.py datatrove|data-juicer INPUT_FOLDER OUTPUT_FOLDER WORKERS
 
 ``judge`` asks each of DataTrove's four filters ALONE about every text (field ``text``) and writes one line each: the
-reason of every filter (null: kept) and, under the names of our rules, what that filter measures for them, whether or not
-an earlier rule of it has decided. The others are whole runs, four filters in a row with kept documents written out;
-they leave OUTPUT_FOLDER/kept/*.jsonl and told.json. Everything as shipped, C4 as FineWeb uses it (no rule on line ends).
+reason of every filter (null: kept) and, under the names of our rules, what that filter measures for them, whether or
+not an earlier rule of it has decided. The others are whole runs, all filters in a row with kept documents written out;
+they leave OUTPUT_FOLDER/kept/*.jsonl and told.json. All as shipped, C4 as FineWeb uses it (no rule on line ends).
 """
 
 import json
@@ -139,8 +139,7 @@ def data_juicer(source, out, workers):
         "work_dir": str(out / "work"),
         "process": [{name: {}} for name in OPERATORS],
     }
-    (out / "recipe.json").write_text(json.dumps(recipe))  # JSON is YAML
-    (out / "recipe.yaml").write_text(json.dumps(recipe))
+    (out / "recipe.yaml").write_text(json.dumps(recipe))  # JSON is YAML
     command = [str(Path(sys.executable).with_name("dj-process")), "--config", str(out / "recipe.yaml")]
     subprocess.run(command, check=True)
     return version("py-data-juicer")
