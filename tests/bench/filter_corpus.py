@@ -130,6 +130,8 @@ def kept_by_peer(out: Path) -> set[str]:
     """Ids of what a peer kept."""
     found = set()
     for path in sorted((out / "kept").glob("*.jsonl")):
+        if path.stem.endswith("_stats"):  # Data-Juicer writes what it measured beside
+            continue
         with path.open(encoding="utf-8") as handle:
             found |= {json.loads(line)["id"] for line in handle}
     return found
