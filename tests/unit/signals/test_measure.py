@@ -107,7 +107,7 @@ def test_most_frequent_ngram_beats_a_longer_one() -> None:
         ("well-known,", "well - known ,"), ("don't", "do n't"), ("John's.", "John 's ."), ("(U.S.)", "( U.S. )"),
         ("Mr.", "Mr."), ("e.g.,", "e.g. ,"), ("and/or", "and / or"), ("50%", "50 %"), ("3.5", "3.5"), ("--x", "--x"),
         ("https://a-b.org/c.", "https://a-b.org/c ."), ("****", "* * * *"), ("wait...", "wait ..."), ("x_y", "x_y"),
-        ("“Yes!”", "“ Yes ! ”"), ("(end.”Then", "( end . ” Then"), ("key=value", "key = value"), ("1/2", "1/2"),
+        ("“Yes!”", "“ Yes ! ”"), ("(end.”Then", "( end . ”Then"), ("key=value", "key = value"), ("1/2", "1/2"),
     ],
 )  # fmt: skip
 def test_words_and_marks(piece: str, words: str) -> None:
