@@ -25,6 +25,7 @@ from stages.signals.counts import (
 
 OWN = "own definition"
 GOPHER = "Gopher (Rae et al. 2021, appendix A1)"
+GOPHER_CODE = f"{GOPHER}; counted as in the code behind FineWeb"
 FINEWEB = "FineWeb (Penedo et al. 2024)"
 BIGCODE = "StarCoder (Li et al. 2023) and bigcode's preprocessing"
 
@@ -110,7 +111,15 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "alphabetic_word_ratio",
-        "pieces between white space that hold a letter over all pieces",
+        "words that hold a letter over words and marks, as spaCy cuts them; in a piece with Han, over tokens",
+        "ratio",
+        f"{GOPHER}; words as in the code behind FineWeb",
+        "alphabetic_units",
+        "units",
+    ),
+    Signal(
+        "alphabetic_piece_ratio",
+        "pieces between white space that hold a letter over all pieces: milder, for a comma is no word here",
         "ratio",
         GOPHER,
         "alphabetic_pieces",
@@ -130,22 +139,22 @@ SIGNALS: tuple[Signal, ...] = (
         "FineWeb-2, cmn_Hani (Penedo et al. 2025)",
         "chinese_stop_words",
     ),
-    Signal("hash_per_word", "number signs # over words", "ratio", GOPHER, "hashes", "words"),
-    Signal("ellipsis_per_word", "ellipses (... or …) over words", "ratio", GOPHER, "ellipses", "words"),
+    Signal("hash_per_word", "number signs # over words and marks", "ratio", GOPHER, "hashes", "units"),
+    Signal("ellipsis_per_word", "ellipses (... or …) over words and marks", "ratio", GOPHER, "ellipses", "units"),
     Signal(
         "unique_token_ratio",
-        "distinct tokens over tokens, case kept; falls with length",
+        "distinct words and marks (in Chinese: tokens) over all of them, case kept; falls with length",
         "ratio",
         OWN,
-        "distinct_tokens",
-        "counted_tokens",
+        "distinct_units",
+        "counted_units",
     ),
     # lines
     Signal("mean_line_length", "characters of a non-blank line, mean", "characters", OWN, "line_characters", "lines"),
     Signal(
         "short_line_ratio",
-        f"non-blank lines of at most {SHORT_LINE_CHARACTERS} characters, Han, kana and hangul counted "
-        f"{WIDE_CHARACTER_WEIGHT} times",
+        f"non-blank lines of at most {SHORT_LINE_CHARACTERS} characters with their indentation, Han, kana and hangul "
+        f"counted {WIDE_CHARACTER_WEIGHT} times",
         "ratio",
         FINEWEB,
         "short_lines",
@@ -153,7 +162,8 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "terminal_punctuation_ratio",
-        "non-blank lines that end a sentence, in either script; closing quotes and brackets may follow the mark",
+        "non-blank lines that end in a mark that ends a sentence, in either script; closing quotes and brackets may "
+        "follow a full-width mark or …",
         "ratio",
         FINEWEB,
         "terminal_lines",
@@ -162,6 +172,7 @@ SIGNALS: tuple[Signal, ...] = (
     Signal("ellipsis_line_ratio", "non-blank lines that end in ... or …", "ratio", GOPHER, "ellipsis_lines", "lines"),
     Signal("bullet_line_ratio", "non-blank lines that start with a bullet", "ratio", GOPHER, "bullet_lines", "lines"),
     Signal("newlines_per_token", "line feeds over tokens", "ratio", f"after {FINEWEB}", "newlines", "tokens"),
+    Signal("newlines_per_word", "line feeds over words and marks", "ratio", FINEWEB, "newlines", "units"),
     # repetition
     Signal(
         "duplicate_line_ratio",
@@ -173,11 +184,11 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "duplicate_line_character_ratio",
-        "characters of lines that occurred before over characters of lines",
+        "characters of lines that occurred before, indentation included, over characters without line feeds",
         "ratio",
         GOPHER,
         "duplicate_line_characters",
-        "line_characters",
+        "physical_line_characters",
     ),
     Signal(
         "duplicate_paragraph_ratio",
@@ -189,33 +200,43 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "duplicate_paragraph_character_ratio",
-        "characters of paragraphs that occurred before over characters of lines",
+        "characters of paragraphs that occurred before over characters without line feeds",
         "ratio",
         GOPHER,
         "duplicate_paragraph_characters",
-        "line_characters",
+        "physical_line_characters",
     ),
     *(
         Signal(
             f"top_{size}gram_ratio",
-            f"token characters inside the most frequent {size}-gram of tokens over token characters; 0 if none repeats",
-            "ratio",
-            GOPHER,
+            f"characters of the most frequent {size}-gram of words and marks, joined by blanks, times its number, over "
+            f"characters",
+            "ratio, above 1 where it overlaps itself",
+            GOPHER_CODE,
             f"top_{size}gram_characters",
-            "counted_token_characters",
+            "counted_characters",
         )
         for size in TOP_SIZES
     ),
     *(
         Signal(
             f"duplicate_{size}gram_ratio",
-            f"token characters inside {size}-grams of tokens that occurred before, each once, over token characters",
+            f"characters of {size}-grams of words and marks that were met before, none inside another, over characters",
             "ratio",
-            GOPHER if size <= 10 else "ChineseWebText (Chen et al. 2023)",
+            GOPHER_CODE,
             f"duplicate_{size}gram_characters",
-            "counted_token_characters",
+            "counted_characters",
         )
-        for size in DUPLICATE_SIZES
+        for size in DUPLICATE_SIZES[:-1]
+    ),
+    Signal(
+        "duplicate_13gram_ratio",
+        "characters inside 13-grams of tokens (in spaced text: words and marks) that occurred before, each once, over "
+        "characters of tokens",
+        "ratio",
+        "ChineseWebText (Chen et al. 2023)",
+        "duplicate_13gram_characters",
+        "counted_unit_characters",
     ),
     # marks
     Signal("url_count", "web addresses that start with http, https or ftp", "addresses", OWN, "urls"),

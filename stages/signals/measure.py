@@ -12,7 +12,7 @@ from numba import njit
 
 from stages.signals.counts import (
     BYTES,
-    COUNTED_TOKENS,
+    COUNTED_UNITS,
     COUNTS,
     DUPLICATE_LINES,
     DUPLICATE_PARAGRAPHS,
@@ -34,7 +34,7 @@ _NEWLINE = 10
 @njit(cache=True, nogil=True)
 def _count_batch(data, offsets, inside, table, max_tokens, counts):
     """Fill ``counts`` (int64 [num_documents, NUM_COUNTS]) for rows that are ``inside``; scratch fits the largest."""
-    num_tokens = num_lines = num_bytes = 1
+    num_units = num_lines = num_bytes = 1
     for document in range(inside.size):
         if inside[document]:
             start, end = offsets[document], offsets[document + 1]
@@ -43,13 +43,13 @@ def _count_batch(data, offsets, inside, table, max_tokens, counts):
                 lines += data[position] == _NEWLINE
             num_lines = max(num_lines, lines)
             num_bytes = max(num_bytes, end - start)
-            num_tokens = max(num_tokens, min(max_tokens, (end - start) // 2 + 1))  # every other byte may end one
-    num_items = max(num_tokens, num_lines)
+            num_units = max(num_units, min(max_tokens, end - start))  # every mark may be one
+    num_items = max(num_units, num_lines)
     text = np.empty(num_bytes, dtype=np.int32)
     entries = np.empty(num_bytes, dtype=np.uint8)
     classes = np.empty(CLASS_MASK + 1, dtype=np.int64)
-    token_hashes = np.empty(num_tokens, dtype=np.uint64)
-    token_ends = np.empty(num_tokens + 1, dtype=np.int64)
+    unit_hashes = np.empty(num_units, dtype=np.uint64)
+    unit_ends = np.empty(num_units + 1, dtype=np.int64)
     line_hashes = np.empty(num_lines, dtype=np.uint64)
     line_sizes = np.empty(num_lines, dtype=np.int64)
     paragraph_hashes = np.empty(num_lines, dtype=np.uint64)
@@ -60,13 +60,14 @@ def _count_batch(data, offsets, inside, table, max_tokens, counts):
     places = np.empty(num_items + 1, dtype=np.int32)
     repeats = np.empty(num_items + 1, dtype=np.int32)
     longer_repeats = np.empty(num_items + 1, dtype=np.int32)
+    visited = np.empty(num_items + 1, dtype=np.int32)
     for document in range(inside.size):
         if inside[document]:
             row = counts[document]
             start, end = offsets[document], offsets[document + 1]
             size = decode_text(data, start, end, table, text, entries)
             scan_text(
-                text, entries, size, max_tokens, row, classes, token_hashes, token_ends, line_hashes, line_sizes,
+                text, entries, size, max_tokens, row, classes, unit_hashes, unit_ends, line_hashes, line_sizes,
                 paragraph_hashes, paragraph_sizes,
             )  # fmt: skip
             row[BYTES] = end - start
@@ -77,8 +78,8 @@ def _count_batch(data, offsets, inside, table, max_tokens, counts):
                 paragraph_hashes, paragraph_sizes, row[PARAGRAPHS], slots, names, repeats
             )
             count_ngrams(
-                token_hashes, token_ends, row[COUNTED_TOKENS], row, slots, names, longer, places, repeats,
-                longer_repeats,
+                unit_hashes, unit_ends, row[COUNTED_UNITS], row, slots, names, longer, places, repeats,
+                longer_repeats, visited,
             )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def count_documents(
 ) -> np.ndarray:
     """Counts of each document, int64 [num_documents, NUM_COUNTS] in the order of ``COUNTS``.
 
-    Rows that are not ``inside`` (bool [num_documents]) stay zero. n-grams look at the first ``max_tokens`` tokens.
+    Rows that are not ``inside`` (bool [num_documents]) stay zero. n-grams look at the first ``max_tokens`` units.
     """
     data, offsets = text_buffers(texts)
     num_documents = offsets.size - 1

@@ -1,13 +1,18 @@
-"""What occurs twice inside one document: lines, paragraphs, tokens and token n-grams. Compiled.
+"""What occurs twice inside one document: lines, paragraphs, units and their n-grams. Compiled.
 
-An n-gram is named by the place (token index) where it first stands. It is the pair of its first and its second
+An n-gram is named by the place (index of a unit) where it first stands. It is the pair of its first and its second
 (n-1)-gram, so the names of one size are exact keys of the next, and a place whose (n-1)-gram occurs once can never
 hold a repeated n-gram. In ordinary text few places survive beyond n = 4, so thirteen sizes cost little more than three.
 
-Characters are counted by *places covered*, each once: characters of tokens that lie in an n-gram seen earlier in the
-document (duplicate n-grams, Gopher 5..10), or in the n-gram that occurs most often (top n-gram, Gopher 2..4; of
-equally frequent ones the longest, then the earliest). The first occurrence is no duplicate; nothing that occurs once
-is a top n-gram.
+Gopher (Rae et al. 2021, A1) gives limits and a sentence; what is counted here is what the code counts with which
+FineWeb was made (DataTrove's GopherRepetitionFilter), so that the published limits mean what they meant there:
+
+* top n-gram (2..4): characters of the most frequent n-gram, of equally frequent ones the earliest, with one blank
+  between its words, times how often it stands in the text, overlaps included; one that stands once counts as well;
+* duplicate n-grams (5..10): from left to right, characters of an n-gram that was met before; after such a one the
+  search goes on behind it, else with the next unit.
+
+The 13-grams of Chinese (ChineseWebText) count characters of units in 13-grams that occurred before, each unit once.
 """
 
 from __future__ import annotations
@@ -15,10 +20,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from stages.signals.counts import DISTINCT_TOKENS, DUPLICATE_5GRAM, DUPLICATE_13GRAM, TOP_2GRAM
+from stages.signals.counts import DISTINCT_UNITS, DUPLICATE_5GRAM, DUPLICATE_13GRAM, TOP_2GRAM
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
-_LAST_SIZE = 13
+_ONE = np.uint64(1)
+_LAST_TOP, _LAST_SIZE = 4, 13
 
 
 @njit(inline="always")
@@ -69,27 +75,30 @@ def count_repeats(hashes, sizes, num_items, slots, names, counts):
 
 
 @njit(cache=True, nogil=True)
-def count_ngrams(hashes, ends, num_tokens, row, slots, names, longer, places, counts, longer_counts):
-    """Fill the token and n-gram counts of ``row`` from token ``hashes`` [T] and character sums ``ends`` [T + 1].
+def count_ngrams(hashes, ends, num_units, row, slots, names, longer, places, counts, longer_counts, visited):
+    """Fill the unit and n-gram counts of ``row`` from unit ``hashes`` [U] and character sums ``ends`` [U + 1].
 
-    Scratch, all int32: ``slots`` of at least 4 * T + 8, the others of at least T + 1. ``names`` and ``counts`` hold the
-    (n-1)-grams, ``longer`` and ``longer_counts`` the n-grams; they change roles from size to size.
+    Scratch, all int32: ``slots`` of at least 4 * U + 8, the others of at least U + 1. ``names`` and ``counts`` hold the
+    (n-1)-grams, ``longer`` and ``longer_counts`` the n-grams; they change roles from size to size. ``visited`` marks
+    the n-grams that the search for duplicates has met.
     """
-    row[DISTINCT_TOKENS] = name_items(hashes, num_tokens, slots, names, counts)
-    # the name of nothing: what stands behind the last token, or at a place where nothing can repeat any more
-    nothing = num_tokens
+    row[DISTINCT_UNITS] = name_items(hashes, num_units, slots, names, counts)
+    for size in range(2, _LAST_TOP + 1):
+        row[TOP_2GRAM + size - 2] = _joined(hashes, ends, 0, size) if num_units >= size else 0
+    # the name of nothing: what stands behind the last unit, or at a place where nothing can repeat any more
+    nothing = num_units
     names[nothing] = longer[nothing] = nothing
     counts[nothing] = longer_counts[nothing] = 0
-    for place in range(num_tokens):
+    for place in range(num_units):
         places[place] = place
-    num_places = num_tokens
+    num_places = num_units
     for size in range(2, _LAST_SIZE + 1):
         bits = _table_bits(num_places)
         mask = (1 << bits) - 1
         shift = np.uint64(64 - bits)
         slots[: mask + 1] = -1
-        num_kept = covered = covered_until = 0
-        best, best_count, best_size = np.int64(-1), np.int64(1), np.int64(0)
+        num_kept = covered = covered_until = met = met_until = 0
+        best, best_count = np.int64(-1), np.int64(1)
         for index in range(num_places):
             place = np.int64(places[index])
             left, right = names[place], names[place + 1]
@@ -106,36 +115,37 @@ def count_ngrams(hashes, ends, num_tokens, row, slots, names, longer, places, co
             if first < 0:
                 slots[slot] = longer[place] = place
                 longer_counts[place] = 1
+                visited[place] = place >= met_until
                 continue
             longer[place] = first
             longer_counts[first] += 1
             covered += ends[place + size] - ends[max(place, covered_until)]
             covered_until = place + size
-            if longer_counts[first] >= best_count:
-                characters = ends[first + size] - ends[first]
-                ahead = characters > best_size or (characters == best_size and first < best)
-                if longer_counts[first] > best_count or ahead:
-                    best, best_count, best_size = first, np.int64(longer_counts[first]), characters
+            if place >= met_until:
+                if visited[first]:
+                    met += ends[place + size] - ends[place]
+                    met_until = place + size
+                else:
+                    visited[first] = 1
+            if longer_counts[first] > best_count or (longer_counts[first] == best_count and first < best):
+                best, best_count = first, np.int64(longer_counts[first])
         num_places = num_kept
         names, longer = longer, names
         counts, longer_counts = longer_counts, counts
-        if size <= 4:
-            row[TOP_2GRAM + size - 2] = _cover(ends, size, best, num_places, names, places)
-        elif size <= 10:
-            row[DUPLICATE_5GRAM + size - 5] = covered
-        elif size == _LAST_SIZE:
-            row[DUPLICATE_13GRAM] = covered
         if best < 0:
             return
+        if size <= _LAST_TOP:
+            row[TOP_2GRAM + size - 2] = _joined(hashes, ends, best, size) * best_count
+        elif size <= 10:
+            row[DUPLICATE_5GRAM + size - 5] = met
+        elif size == _LAST_SIZE:
+            row[DUPLICATE_13GRAM] = covered
 
 
 @njit(cache=True, nogil=True)
-def _cover(ends, size, name, num_places, names, places):
-    """Characters covered by the n-gram called ``name``."""
-    covered = covered_until = 0
-    for index in range(num_places):
-        place = np.int64(places[index])
-        if names[place] == name:
-            covered += ends[place + size] - ends[max(place, covered_until)]
-            covered_until = place + size
-    return covered
+def _joined(hashes, ends, place, size):
+    """Characters of an n-gram with a blank between its units, but none beside a Han character."""
+    characters = ends[place + size] - ends[place]
+    for unit in range(place, place + size - 1):
+        characters += np.int64(hashes[unit] & hashes[unit + 1] & _ONE)
+    return characters

@@ -24,8 +24,8 @@ from stages.signals.definitions import SIGNAL_NAMES, signal_schema
 class SignalsConfig:
     """What is measured is fixed by ``stages.signals.definitions``; only its bound is a choice."""
 
-    #: tokens of a document that enter the n-gram signals; a longer text is judged by its start. Bounds memory at
-    #: about 90 bytes per token (own choice: 90 MB, about 3 MB of Chinese or 6 MB of English text)
+    #: Han characters, words and marks of a document that enter the n-gram signals; a longer text is judged by its
+    #: start. Bounds memory at about 90 bytes each (own choice: 90 MB, about 3 MB of Chinese or 5 MB of English text)
     max_ngram_tokens: int = 1_000_000
 
     def __post_init__(self) -> None:
@@ -36,7 +36,7 @@ class SignalsConfig:
 class Signals(Stage[SignalsConfig]):
     """View of documents -> one row of signals per document, in sidecars of the base shards."""
 
-    version = 1
+    version = 2
     config_type = SignalsConfig
     inputs = {"documents": VIEW}
     output = "signals"

@@ -115,8 +115,8 @@ def test_gopher_words(num_words: int, reason: str | None) -> None:
     ("text", "reason"),
     [
         (english(60).replace("the ", "thx "), "stop_words"),
-        (english(60) + " #" * 6, None),
-        (english(60) + " #" * 7, "hashes"),
+        (english(60) + " #" * 7, None),  # of 60 words, 7 full stops and themselves: 7 of 74
+        (english(60) + " #" * 8, "hashes"),  # 8 of 75
         ("• " + english(60), "bullet_lines"),
         (english(60) + "\n" + english(60), "duplicate_lines"),
     ],

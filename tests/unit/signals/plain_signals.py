@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 
 from stages.signals.counts import BULLETS, CHINESE_WORDS, ENGLISH_WORDS
 from stages.text import characters as c
 from stages.text.characters import CLOSING_MARKS, TERMINAL_MARKS, character_class
+from tests.unit.signals.plain_words import words_and_marks
 
 URL = re.compile(r"(?:https?|ftp)://", re.IGNORECASE)
 NAME = "[0-9A-Za-z]"
@@ -19,9 +21,19 @@ def is_space(character: str) -> bool:
     return character_class(character) == c.SPACE
 
 
+def is_letter(character: str) -> bool:
+    return c.HAN <= character_class(character) <= c.LETTER
+
+
 def strip(text: str) -> str:
     while text and is_space(text[0]):
         text = text[1:]
+    while text and is_space(text[-1]):
+        text = text[:-1]
+    return text
+
+
+def rstrip(text: str) -> str:
     while text and is_space(text[-1]):
         text = text[:-1]
     return text
@@ -56,6 +68,38 @@ def tokens_of(text: str) -> list[str]:
     return tokens
 
 
+def units_of(text: str) -> list[list[str]]:
+    """Units of each piece between white space."""
+    han = [any(character_class(x) == c.HAN for x in piece) for piece in split(text)]
+    return [tokens_of(p) if is_han else words_and_marks(p) for p, is_han in zip(split(text), han, strict=True)]
+
+
+def piece_ends(text: str) -> list[int]:
+    """Where each piece between white space ends."""
+    shown = [not is_space(x) for x in text] + [False]
+    return [place for place in range(1, len(shown)) if shown[place - 1] and not shown[place]]
+
+
+def joined(gram: tuple[str, ...]) -> int:
+    pairs = itertools.pairwise(gram)
+    han = [any(character_class(x) == c.HAN for x in left + right) for left, right in pairs]
+    return sum(map(len, gram)) + han.count(False)
+
+
+def met_before(units: list[str], size: int) -> int:
+    seen = set()
+    total = place = 0
+    while place <= len(units) - size:
+        gram = tuple(units[place : place + size])
+        if gram in seen:
+            total += sum(map(len, gram))
+            place += size
+        else:
+            seen.add(gram)
+            place += 1
+    return total
+
+
 def covered(tokens: list[str], size: int, starts: list[int]) -> int:
     places = {place for start in starts for place in range(start, start + size)}
     return sum(len(tokens[place]) for place in places)
@@ -73,13 +117,9 @@ def duplicate_cover(tokens: list[str], size: int) -> int:
 
 
 def top_cover(tokens: list[str], size: int) -> int:
-    grams = [tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1)]
-    counts = Counter(grams)
-    if not counts or max(counts.values()) == 1:
-        return 0
-    # most frequent, then longest, then earliest
-    best = max(counts, key=lambda gram: (counts[gram], sum(map(len, gram)), -grams.index(gram)))
-    return covered(tokens, size, [start for start, gram in enumerate(grams) if gram == best])
+    counts = Counter(tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1))
+    best, number = max(counts.items(), key=lambda item: item[1], default=((), 0))  # the earliest of equals
+    return number * joined(best) if number else 0
 
 
 def repeats(items: list[object], sizes: list[int]) -> tuple[int, int]:
@@ -94,9 +134,9 @@ def repeats(items: list[object], sizes: list[int]) -> tuple[int, int]:
 
 
 def ends_sentence(line: str) -> bool:
-    while line and line[-1] in CLOSING_MARKS:
-        line = line[:-1]
-    return bool(line) and line[-1] in TERMINAL_MARKS
+    bare = line.rstrip(CLOSING_MARKS)
+    wide = bool(bare) and (bare[-1] == "…" or ord(bare[-1]) >= 0x2E80)
+    return bool(bare) and bare[-1] in TERMINAL_MARKS and (wide or bare == line)
 
 
 def is_item(line: str) -> bool:
@@ -136,7 +176,13 @@ def plain_signals(text: str, title: str | None = None, max_tokens: int = 1_000_0
     letters = sum(number[kind] for kind in range(c.HAN, c.LETTER + 1))
     non_space = len(text) - number[c.SPACE]
     tokens = tokens_of(text)
-    counted = tokens[:max_tokens]
+    by_piece = units_of(text)
+    units = [unit for piece in by_piece for unit in piece]
+    counted = units[:max_tokens]
+    until = len(text)
+    if len(units) >= max_tokens:
+        sums = list(itertools.accumulate(map(len, by_piece)))
+        until = next(end for end, number in zip(piece_ends(text), sums, strict=True) if number >= max_tokens)
     counted_characters = sum(map(len, counted))
 
     pieces = split(text)
@@ -145,7 +191,7 @@ def plain_signals(text: str, title: str | None = None, max_tokens: int = 1_000_0
         inside = [place for place, character in enumerate(piece) if c.HAN <= character_class(character) <= c.DIGIT]
         if inside:
             cores.append(piece[inside[0] : inside[-1] + 1])
-    with_letter = [p for p in pieces if any(c.HAN <= character_class(x) <= c.LETTER for x in p)]
+    with_letter = [unit for unit in units if any(map(is_letter, unit))]
 
     raw_lines = text.split("\n")
     physical = raw_lines[:-1] if raw_lines[-1] == "" else raw_lines
@@ -154,12 +200,18 @@ def plain_signals(text: str, title: str | None = None, max_tokens: int = 1_000_0
     paragraphs: list[list[str]] = [[]]
     for line in raw_lines:
         if strip(line):
-            paragraphs[-1].append(strip(line))
+            paragraphs[-1].append(rstrip(line))
         else:
             paragraphs.append([])
     paragraphs = [paragraph for paragraph in paragraphs if paragraph]
-    short = [line for line in lines if len(line) + 2 * sum(c.HAN <= character_class(x) <= c.HANGUL for x in line) <= 30]
-    duplicate_lines = repeats(lines, list(map(len, lines)))
+    short = [
+        line
+        for line in raw_lines
+        if strip(line) and len(line) + 2 * sum(c.HAN <= character_class(x) <= c.HANGUL for x in line) <= 30
+    ]
+    indented = [rstrip(line) for line in raw_lines if strip(line)]
+    duplicate_lines = repeats(indented, list(map(len, indented)))
+    without_feeds = len(text) - text.count("\n")
     duplicate_paragraphs = repeats(
         [tuple(paragraph) for paragraph in paragraphs], [sum(map(len, paragraph)) for paragraph in paragraphs]
     )
@@ -182,11 +234,12 @@ def plain_signals(text: str, title: str | None = None, max_tokens: int = 1_000_0
         "whitespace_ratio": ratio(number[c.SPACE], len(text)),
         "alphanumeric_ratio": ratio(letters + number[c.DIGIT], len(text)),
         "mean_word_length": ratio(sum(map(len, cores)), len(cores)),
-        "alphabetic_word_ratio": ratio(len(with_letter), len(pieces)),
+        "alphabetic_word_ratio": ratio(len(with_letter), len(units)),
+        "alphabetic_piece_ratio": ratio(sum(any(map(is_letter, p)) for p in pieces), len(pieces)),
         "stop_word_count": len(lower & set(ENGLISH_WORDS)),
         "chinese_stop_word_count": len(set(text) & set(CHINESE_WORDS)),
-        "hash_per_word": ratio(text.count("#"), len(cores)),
-        "ellipsis_per_word": ratio(ellipses, len(cores)),
+        "hash_per_word": ratio(text.count("#"), len(units)),
+        "ellipsis_per_word": ratio(ellipses, len(units)),
         "unique_token_ratio": ratio(len(set(counted)), len(counted)),
         "mean_line_length": ratio(line_characters, len(lines)),
         "short_line_ratio": ratio(len(short), len(lines)),
@@ -194,10 +247,11 @@ def plain_signals(text: str, title: str | None = None, max_tokens: int = 1_000_0
         "ellipsis_line_ratio": ratio(sum(line.endswith(("...", "…")) for line in lines), len(lines)),
         "bullet_line_ratio": ratio(sum(map(is_item, lines)), len(lines)),
         "newlines_per_token": ratio(text.count("\n"), len(tokens)),
+        "newlines_per_word": ratio(text.count("\n"), len(units)),
         "duplicate_line_ratio": ratio(duplicate_lines[0], len(lines)),
-        "duplicate_line_character_ratio": ratio(duplicate_lines[1], line_characters),
+        "duplicate_line_character_ratio": ratio(duplicate_lines[1], without_feeds),
         "duplicate_paragraph_ratio": ratio(duplicate_paragraphs[0], len(paragraphs)),
-        "duplicate_paragraph_character_ratio": ratio(duplicate_paragraphs[1], line_characters),
+        "duplicate_paragraph_character_ratio": ratio(duplicate_paragraphs[1], without_feeds),
         "url_count": len(URL.findall(text)),
         "email_count": email_count(text),
         "is_title_only": int(title is not None and len(lines) == 1 and lines[0] == strip(title)),
@@ -207,7 +261,8 @@ def plain_signals(text: str, title: str | None = None, max_tokens: int = 1_000_0
         "is_autogenerated": int(MARK.search(head) is not None),
     }
     for size in (2, 3, 4):
-        values[f"top_{size}gram_ratio"] = ratio(top_cover(counted, size), counted_characters)
-    for size in (5, 6, 7, 8, 9, 10, 13):
-        values[f"duplicate_{size}gram_ratio"] = ratio(duplicate_cover(counted, size), counted_characters)
+        values[f"top_{size}gram_ratio"] = ratio(top_cover(counted, size), until)
+    for size in (5, 6, 7, 8, 9, 10):
+        values[f"duplicate_{size}gram_ratio"] = ratio(met_before(counted, size), until)
+    values["duplicate_13gram_ratio"] = ratio(duplicate_cover(counted, 13), counted_characters)
     return values

@@ -10,6 +10,7 @@ from stages.signals.counts import COUNTS, NUM_COUNTS
 from stages.signals.definitions import SIGNAL_NAMES, SIGNALS
 from stages.signals.measure import count_documents, to_signals
 from tests.unit.signals.plain_signals import plain_signals
+from tests.unit.signals.plain_words import words_and_marks
 
 ENGLISH = "The cat sat on the mat.\n\nThe dog, with a bone, ran... and ran...\n- It was #1!\n"
 CHINESE = "今天天气很好。\n今天天气很好。\n\n他说：“我们用Python写3行代码。”\n"
@@ -31,10 +32,13 @@ def test_english_by_hand() -> None:
     assert s["num_paragraphs"] == 2
     assert s["han_ratio"] == 0
     assert s["mean_word_length"] == (3 + 3 + 3 + 2 + 3 + 3 + 3 + 3 + 4 + 1 + 4 + 3 + 3 + 3 + 2 + 3 + 1) / 17
-    assert s["alphabetic_word_ratio"] == 16 / 18  # neither "-" nor "#1!"
+    # words and marks: The cat sat on the mat . | The dog , with a bone , ran ... and ran ... | - It was # 1 !
+    units = 7 + 12 + 6
+    assert s["alphabetic_word_ratio"] == 16 / units
+    assert s["alphabetic_piece_ratio"] == 16 / 18  # neither "-" nor "#1!"
     assert s["stop_word_count"] == 3  # the, with, and
-    assert s["hash_per_word"] == 1 / 17
-    assert s["ellipsis_per_word"] == 2 / 17
+    assert s["hash_per_word"] == 1 / units
+    assert s["ellipsis_per_word"] == 2 / units
     assert s["ellipsis_line_ratio"] == 1 / 3
     assert s["bullet_line_ratio"] == 1 / 3
     assert s["terminal_punctuation_ratio"] == 1
@@ -43,6 +47,8 @@ def test_english_by_hand() -> None:
     assert s["mean_line_length"] == (23 + 39 + 12) / 3
     assert s["short_line_ratio"] == 2 / 3
     assert s["newlines_per_token"] == 4 / 17
+    assert s["newlines_per_word"] == 4 / units
+    assert s["top_2gram_ratio"] == 2 * len("ran ...") / 78
 
 
 def test_chinese_by_hand() -> None:
@@ -61,37 +67,55 @@ def test_chinese_by_hand() -> None:
     assert s["duplicate_line_character_ratio"] == 7 / 34
     assert s["duplicate_paragraph_ratio"] == 0
     assert s["short_line_ratio"] == 2 / 3  # 7 and 7 are short; 20 characters, ten of them Han, weigh 38
-    # the second of two equal runs of six characters, once
-    token_characters = 6 + 6 + 9 + 6 + 1
-    assert s["duplicate_5gram_ratio"] == 6 / token_characters
-    assert s["duplicate_6gram_ratio"] == 6 / token_characters
+    # the second of two equal runs of six characters; its sixth is no 5-gram any more
+    assert s["duplicate_5gram_ratio"] == 5 / 38
+    assert s["duplicate_6gram_ratio"] == 6 / 38
     assert s["duplicate_7gram_ratio"] == 0
-    assert s["top_4gram_ratio"] == 8 / token_characters
+    assert s["top_4gram_ratio"] == 8 / 38  # no blanks between Han characters
     assert s["unique_token_ratio"] == 16 / 23
 
 
-def test_overlapping_ngrams_cover_each_place_once() -> None:
-    s = signals_of("哈" * 10)
-    assert s["top_2gram_ratio"] == s["top_3gram_ratio"] == s["top_4gram_ratio"] == 1
-    assert s["duplicate_5gram_ratio"] == 9 / 10  # the second 5-gram starts at the second place
-    assert s["duplicate_9gram_ratio"] == 9 / 10
-    assert s["duplicate_10gram_ratio"] == 0
+def test_overlapping_ngrams() -> None:
+    s = signals_of("哈" * 14)
+    # the most frequent one counts as often as it starts: 13, 12 and 11 times
+    assert [s[f"top_{n}gram_ratio"] for n in (2, 3, 4)] == [2 * 13 / 14, 3 * 12 / 14, 4 * 11 / 14]
+    # the second 5-gram starts at the second place, the third behind it, and then no five are left
+    assert s["duplicate_5gram_ratio"] == 10 / 14
+    assert s["duplicate_9gram_ratio"] == 9 / 14
+    # every character but the first lies in a 13-gram that was there before
+    assert s["duplicate_13gram_ratio"] == 13 / 14
+    assert signals_of("哈" * 13)["duplicate_13gram_ratio"] == 0
 
 
-def test_nothing_repeats_gives_zero() -> None:
+def test_where_nothing_repeats_the_first_ngram_is_the_most_frequent() -> None:
     s = signals_of("one two three four five six seven eight nine ten")
-    assert [s[f"top_{n}gram_ratio"] for n in (2, 3, 4)] == [0, 0, 0]
+    assert [s[f"top_{n}gram_ratio"] for n in (2, 3, 4)] == [7 / 48, 13 / 48, 18 / 48]
+    assert [s[f"duplicate_{n}gram_ratio"] for n in (5, 10, 13)] == [0, 0, 0]
     assert s["unique_token_ratio"] == 1
 
 
 def test_most_frequent_ngram_beats_a_longer_one() -> None:
-    # "a b" three times, "longer words" twice
-    s = signals_of("a b. a b. a b. longer words. longer words")
-    total = 6 + 2 * 11
-    assert s["top_2gram_ratio"] == 6 / total
-    # with equal frequency the longer one counts
-    s = signals_of("a b; longer words; a b; longer words")
-    assert s["top_2gram_ratio"] == 22 / (4 + 22)
+    # "a b." three times (a single letter keeps its full stop), "longer words" twice
+    assert signals_of("a b. a b. a b. longer words. longer words")["top_2gram_ratio"] == 3 * len("a b.") / 41
+    # with equal frequency the earlier one counts
+    assert signals_of("a b; longer words; a b; longer words")["top_2gram_ratio"] == 3 * 2 / 36
+
+
+@pytest.mark.parametrize(
+    ("piece", "words"),
+    [
+        ("well-known,", "well - known ,"), ("don't", "do n't"), ("John's.", "John 's ."), ("(U.S.)", "( U.S. )"),
+        ("Mr.", "Mr."), ("e.g.,", "e.g. ,"), ("and/or", "and / or"), ("50%", "50 %"), ("3.5", "3.5"), ("--x", "--x"),
+        ("https://a-b.org/c.", "https://a-b.org/c ."), ("****", "* * * *"), ("wait...", "wait ..."), ("x_y", "x_y"),
+        ("“Yes!”", "“ Yes ! ”"), ("(end.”Then", "( end . ”Then"), ("key=value", "key = value"), ("1/2", "1/2"),
+    ],
+)  # fmt: skip
+def test_words_and_marks(piece: str, words: str) -> None:
+    assert words_and_marks(piece) == words.split()
+    text = f"{piece} {piece}"
+    counts = count_documents(pa.array([text]))[0]
+    assert counts[COUNTS.index("units")] == 2 * len(words.split())
+    assert counts[COUNTS.index("distinct_units")] == len(set(words.split()))
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n", " \n\t\u3000\n", "\n\n\n"])
@@ -189,8 +213,8 @@ def test_bullets(line: str, is_item: int) -> None:
 @pytest.mark.parametrize(
     ("line", "ends"),
     [
-        ("完了。", 1), ("“完了。”", 1), ("（见上文！）", 1), ("第一条；", 1), ("标题", 0), ("Done.)", 1), ("No,", 0),
-        ("等等……", 1), ("wait...", 1), ("“”", 0), ("为什么？ ", 1),
+        ("完了。", 1), ("“完了。”", 1), ("（见上文！）", 1), ("第一条；", 1), ("标题", 0), ("Done.)", 0), ("“No.”", 0),
+        ("No,", 0), ("等等……", 1), ("wait...", 1), ("“”", 0), ("为什么？ ", 1),
     ],
 )  # fmt: skip
 def test_terminal_punctuation(line: str, ends: int) -> None:
