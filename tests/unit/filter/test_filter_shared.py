@@ -12,6 +12,7 @@ import pytest
 
 from stages.filter.judge import decide
 from stages.signals.measure import count_documents, to_signals
+from stages.signals.text_measure import measure_texts
 from tests.unit.filter.test_presets import load
 
 pytestmark = pytest.mark.shared
@@ -31,6 +32,8 @@ def kept_share(texts: list[str], preset: str) -> tuple[float, float]:
     """Shares of documents and of characters that ``preset`` keeps."""
     inside = np.ones(len(texts), dtype=bool)
     signals = to_signals(count_documents(pa.array(texts)), inside)
+    for name, column in measure_texts(pa.table({"text": texts}), max_compressed_bytes=1 << 20).items():
+        signals = signals.append_column(name, pa.array(column))
     keep = decide(signals, pa.array(["x"] * len(texts)), inside, {"x": load(preset)}).column("keep")
     characters = signals.column("num_characters")
     kept = np.asarray(keep, dtype=bool)

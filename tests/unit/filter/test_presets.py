@@ -30,7 +30,8 @@ def load(name: str) -> dict[str, Rule]:
     return parse_config(FilterConfig, {"rules": {"x": values}}, name).rules["x"]
 
 
-SIGNAL_NAMES = {signal.name for _, _, signals in SECTIONS for signal in signals}
+#: Presets that read a word list call it ``sensitive``.
+SIGNAL_NAMES = {signal.name.replace("LIST", "sensitive") for _, _, signals in SECTIONS for signal in signals}
 ACTIVE = [(preset, name) for preset in PRESETS for name, _ in active_rules(load(preset))]
 
 
