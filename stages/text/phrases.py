@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+#: Room for matches at first: a brace in every other line of source code. More of them cost a second pass.
+_BYTES_PER_MATCH = 32
 _UPPER, _LOWER = np.arange(ord("A"), ord("Z") + 1), np.arange(ord("a"), ord("z") + 1)
 
 
@@ -27,6 +29,7 @@ class Phrases:
     steps: np.ndarray  # int32 [states, kinds]
     lengths: np.ndarray  # int32 [states, groups]: bytes of the longest phrase of the group that ends here, or 0
     is_end: np.ndarray  # bool [states]: whether any phrase ends here
+    opens: np.ndarray  # bool [kinds, kinds]: whether two bytes, read in state 0, can begin a phrase or are one
 
     @property
     def num_groups(self) -> int:
@@ -66,7 +69,11 @@ class Phrases:
                 fails[child] = int(steps[fails[state], kind]) if state else 0
                 steps[state, kind] = child
                 waiting.append(child)
-        return cls(kinds, steps, lengths, lengths.any(axis=1))
+        is_end = lengths.any(axis=1)
+        first = steps[0]  # the state behind one byte
+        # where a second byte leads on as it would from state 0, the first one was for nothing
+        opens = is_end[first][:, None] | (steps[first] != first[None, :])
+        return cls(kinds, steps, lengths, is_end, opens)
 
     def find(
         self, data: np.ndarray, offsets: np.ndarray, inside: np.ndarray
@@ -75,10 +82,10 @@ class Phrases:
         one group that end together only the longest. Bytes of the row's text, int64 [matches] each."""
         if not self.is_end.any():
             return (np.empty(0, np.int64),) * 4
-        room = 1024
+        room = max(1024, data.size // _BYTES_PER_MATCH)
         while True:
             found = np.empty((room, 4), dtype=np.int64)
-            count = _find(data, offsets, inside, self.kinds, self.steps, self.lengths, self.is_end, found)
+            count = _find(data, offsets, inside, self.kinds, self.steps, self.lengths, self.is_end, self.opens, found)
             if count <= room:
                 row, start, end, group = found[:count].T
                 return row, start, end, group
@@ -86,7 +93,7 @@ class Phrases:
 
 
 @njit(cache=True, nogil=True)
-def _find(data, offsets, inside, kinds, steps, lengths, is_end, found):
+def _find(data, offsets, inside, kinds, steps, lengths, is_end, opens, found):
     count = 0
     for row in range(inside.shape[0]):
         if not inside[row]:
@@ -94,6 +101,8 @@ def _find(data, offsets, inside, kinds, steps, lengths, is_end, found):
         begin, end = offsets[row], offsets[row + 1]
         state = 0
         for position in range(begin, end):
+            if state == 0 and position + 1 < end and not opens[kinds[data[position]], kinds[data[position + 1]]]:
+                continue  # nearly all of a text: no step waits for the one before it
             state = steps[state, kinds[data[position]]]
             if is_end[state]:
                 for group in range(lengths.shape[1]):
