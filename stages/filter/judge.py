@@ -39,27 +39,14 @@ class Judgement:
         return self.fails.argmax(axis=0) if len(self.rules) else np.zeros(self.rows.size, dtype=np.int64)
 
 
-def set_names(labels: pa.Table, rule_sets: RuleSets) -> pa.Array:
-    """Name of the set that judges each document [D]: that of its source where there is one, else that of its domain.
-
-    ``labels`` holds source and domain. A domain without a set keeps its name; :func:`judge` then takes "*".
-    """
-    sources, source_names = name_codes(labels.column("source"))
-    domains, domain_names = name_codes(labels.column("domain"))
-    names = [*domain_names, *source_names]
-    has_set = np.array([name in rule_sets for name in source_names], dtype=bool)
-    chosen = np.where(has_set[sources], sources + len(domain_names), domains) if len(labels) else domains
-    return pa.DictionaryArray.from_arrays(pa.array(chosen), pa.array(names, pa.string())).cast(pa.string())
-
-
 def judge(
     signals: pa.Table, sets: pa.Array | pa.ChunkedArray, inside: np.ndarray, rule_sets: RuleSets
 ) -> list[Judgement]:
     """Evaluate every rule on every document of its set that is ``inside`` the view, sets in sorted order.
 
     ``signals`` holds at least the columns that the active rules name [D], ``sets`` the set of each document (see
-    :func:`set_names`); a null inside the view raises :class:`DataError`, because a document without a value can be
-    neither kept nor dropped by a limit.
+    :func:`stages.filter.rules.set_names`); a null inside the view raises :class:`DataError`, because a document
+    without a value can be neither kept nor dropped by a limit.
     """
     codes, names = name_codes(sets)
     judgements = []

@@ -9,7 +9,7 @@ that names its rule. Pair documents are left alone, because their sides are foun
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ from data_specs.view import ViewShard
 from stages.base import VIEW, Stage, StageContext, UnitOutput, UnitResult, Work, shard_units
 from stages.filter.line_judge import NOTHING_LEFT, SPAN, LineVerdict, Rules, judge_lines
 from stages.filter.line_rules import LineRule
-from stages.filter.rules import ANY_DOMAIN, active_rules
+from stages.filter.rules import ANY_DOMAIN, active_rules, set_names
 from stages.text.arrow_text import name_codes, text_buffers
 
 _COLUMNS = ("source", "domain", "metadata", "text")
@@ -34,32 +34,34 @@ _COLUMNS = ("source", "domain", "metadata", "text")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutLinesConfig:
-    """Rule sets by domain. One limit is one key: ``nodes.lines.config.rules.en.few_words.limit=3``."""
+    """Rule sets by domain or source. One limit is one key: ``nodes.lines.config.rules.en.few_words.limit=3``."""
 
-    #: domain -> rule name -> rule; the set "*" reads domains that have none. A domain without a set is left alone and
-    #: counted in the fact ``unruled``. Compose presets with ``/lines@nodes.lines.config.rules.en: c4``
+    #: domain or source -> rule name -> rule. A set named as a source reads its documents instead of the domain's set
+    #: (an empty one, ``rules.poetry_zh: {}``, cuts nothing); the set "*" reads domains that have none. A domain without
+    #: a set is left alone and counted in the fact ``unruled``. Compose presets with
+    #: ``/lines@nodes.lines.config.rules.en: c4``
     rules: dict[str, dict[str, LineRule]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for domain, rules in self.rules.items():
+        for set_name, rules in self.rules.items():
             if NOTHING_LEFT in rules:
                 raise ValueError(
-                    f"rules.{domain}: {NOTHING_LEFT!r} is the reason of emptied documents; rename the rule"
+                    f"rules.{set_name}: {NOTHING_LEFT!r} is the reason of emptied documents; rename the rule"
                 )
 
 
 class CutLines(Stage[CutLinesConfig]):
     """View of documents -> decisions with cuts; every span says which rule took it."""
 
-    version = 1
+    version = 2
     config_type = CutLinesConfig
     inputs = {"documents": VIEW}
     output = "decisions"
     counts = {"documents": "document"}
 
     def run(self, ctx: StageContext) -> Mapping[str, Any]:
-        """Facts: ``effects`` by domain and rule, ``edits`` by source, ``num_lines`` read and ``unruled`` documents by
-        domain, ``never_fired`` rules."""
+        """Facts: ``effects`` by set and rule, ``edits`` by source, ``num_lines`` read by set and ``unruled`` documents
+        by domain, ``never_fired`` rules."""
         units = shard_units(ctx.view("documents").shards())
         return merge_counts(self.config, ctx.run_units("cut_lines", units, partial(make_cut, self.config)))
 
@@ -69,9 +71,9 @@ def make_cut(config: CutLinesConfig) -> Work:
     from stages.filter.line_kernel import measure_lines
     from stages.text.phrases import Phrases
 
-    sets = {domain: active_rules(rules) for domain, rules in config.rules.items()}
+    sets = {name: active_rules(rules) for name, rules in config.rules.items()}
     # the group of a rule is its place
-    phrases = {domain: Phrases.build([rule.phrases for _, rule in rules]) for domain, rules in sets.items()}
+    phrases = {name: Phrases.build([rule.phrases for _, rule in rules]) for name, rules in sets.items()}
 
     def work(shard: ViewShard, out: UnitOutput) -> dict[str, Any]:
         spans = shard.spans()
@@ -79,14 +81,14 @@ def make_cut(config: CutLinesConfig) -> Work:
         row = 0
         for table, inside in shard.batches(_COLUMNS):
             batch = _Batch(table, inside, out.ledger, counts)
-            for domain, rows in _domains(table, inside):
-                name = domain if domain in sets else ANY_DOMAIN
+            for set_name, rows in _rows_of_sets(table, inside, sets):
+                name = set_name if set_name in sets else ANY_DOMAIN
                 if name not in sets:
-                    counts.unruled[domain] += int(rows.sum())
+                    counts.unruled[set_name] += int(rows.sum())
                     continue
                 lines, matches = measure_lines(batch.data, batch.offsets, rows, phrases[name])
                 batch.take(
-                    domain,
+                    set_name,
                     sets[name],
                     rows,
                     judge_lines(sets[name], lines, matches, batch.data, batch.offsets, batch.num_characters),
@@ -101,14 +103,14 @@ def make_cut(config: CutLinesConfig) -> Work:
     return work
 
 
-def _domains(table: pa.Table, inside: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """(domain, its rows that may be cut) in order of name."""
+def _rows_of_sets(table: pa.Table, inside: np.ndarray, sets: Collection[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """(set, its rows that may be cut) in order of name."""
     may = inside & ~is_pair(table.column("metadata")).to_numpy()
-    column = table.column("domain")
-    for domain in sorted(pc.unique(column).to_pylist()):
-        rows = may & pc.equal(column, domain).to_numpy()
+    column = set_names(table, sets)
+    for name in sorted(pc.unique(column).to_pylist()):
+        rows = may & pc.equal(column, name).to_numpy(zero_copy_only=False)
         if rows.any():
-            yield domain, rows
+            yield name, rows
 
 
 class _Counts:
@@ -117,18 +119,18 @@ class _Counts:
     def __init__(self) -> None:
         self.unruled: Counter[str] = Counter()
         self.num_lines: Counter[str] = Counter()
-        self.effects: dict[str, dict[str, Counter[str]]] = {}  # domain -> rule -> cut, characters, dropped
+        self.effects: dict[str, dict[str, Counter[str]]] = {}  # set -> rule -> cut, characters, dropped
         self.edits: dict[str, Counter[str]] = {}  # source -> documents, spans, characters, dropped
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the unit's record."""
-        effects = {domain: {name: dict(c) for name, c in rules.items()} for domain, rules in self.effects.items()}
+        effects = {of: {name: dict(c) for name, c in rules.items()} for of, rules in self.effects.items()}
         edits = {source: dict(counts) for source, counts in self.edits.items()}
         return {"unruled": dict(self.unruled), "num_lines": dict(self.num_lines), "effects": effects, "edits": edits}
 
 
 class _Batch:
-    """One row group while its domains are judged one after the other."""
+    """One row group while its sets are judged one after the other."""
 
     def __init__(self, table: pa.Table, inside: np.ndarray, ledger: Ledger, counts: _Counts) -> None:
         self.inside, self._ledger, self._counts = inside, ledger, counts
@@ -143,8 +145,8 @@ class _Batch:
         self._value, self._limit = np.zeros(size), np.zeros(size)
         self._spans = [np.empty(0, dtype=[*SPAN.descr, ("lost", "<i8")])]
 
-    def take(self, domain: str, rules: Rules, rows: np.ndarray, verdict: LineVerdict) -> None:
-        """Enter the verdict on the ``rows`` of one domain."""
+    def take(self, set_name: str, rules: Rules, rows: np.ndarray, verdict: LineVerdict) -> None:
+        """Enter the verdict on the ``rows`` of one set."""
         names = [*(name for name, _ in rules), NOTHING_LEFT]
         limits = np.array([*(rule.limit for _, rule in rules), 1.0], dtype=np.float64)
         gone = rows & (verdict.dropped_by >= 0)
@@ -160,8 +162,8 @@ class _Batch:
         self._spans.append(spans)
         self._names += names
 
-        self._counts.num_lines[domain] += verdict.num_lines
-        effects = self._counts.effects.setdefault(domain, {})
+        self._counts.num_lines[set_name] += verdict.num_lines
+        effects = self._counts.effects.setdefault(set_name, {})
         size, rule = len(names), verdict.spans["rule"]
         cut, lost = np.bincount(rule, verdict.spans["count"], size), np.bincount(rule, verdict.characters, size)
         dropped = np.bincount(by, minlength=size)
@@ -231,19 +233,19 @@ def merge_counts(config: CutLinesConfig, results: Sequence[UnitResult]) -> dict[
         total.num_lines.update(result.value["num_lines"])
         for source, counts in result.value["edits"].items():
             total.edits.setdefault(source, Counter()).update(counts)
-        for domain, rules in result.value["effects"].items():
+        for set_name, rules in result.value["effects"].items():
             for name, counts in rules.items():
-                total.effects.setdefault(domain, {}).setdefault(name, Counter()).update(counts)
+                total.effects.setdefault(set_name, {}).setdefault(name, Counter()).update(counts)
     fired = {
-        (domain if domain in config.rules else ANY_DOMAIN, name)
-        for domain, rules in total.effects.items()
+        (set_name if set_name in config.rules else ANY_DOMAIN, name)
+        for set_name, rules in total.effects.items()
         for name, counts in rules.items()
         if counts["cut"] or counts["dropped"]
     }
     never_fired = [
-        f"{domain}.{name}"
-        for domain, rules in sorted(config.rules.items())
+        f"{set_name}.{name}"
+        for set_name, rules in sorted(config.rules.items())
         for name, _ in sorted(active_rules(rules))
-        if (domain, name) not in fired
+        if (set_name, name) not in fired
     ]
     return {**total.to_json(), "never_fired": never_fired}

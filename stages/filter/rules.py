@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from data_specs.config import execution
 from data_specs.errors import SpecError, nearest
+from stages.text.arrow_text import name_codes
 
 #: Comparisons of a value with a limit; they take numbers and arrays.
 COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
@@ -57,6 +59,19 @@ def active_rules(rules: Mapping[str, RuleT]) -> list[tuple[str, RuleT]]:
         ((name, rule) for name, rule in rules.items() if rule.limit is not None),
         key=lambda item: (item[1].order, item[0]),
     )
+
+
+def set_names(labels: pa.Table, rule_sets: Collection[str]) -> pa.Array:
+    """Name of the set that judges each document [D]: that of its source where there is one, else that of its domain.
+
+    ``labels`` holds source and domain. A domain without a set keeps its name; the stages then take "*".
+    """
+    sources, source_names = name_codes(labels.column("source"))
+    domains, domain_names = name_codes(labels.column("domain"))
+    names = [*domain_names, *source_names]
+    has_set = np.array([name in rule_sets for name in source_names], dtype=bool)
+    chosen = np.where(has_set[sources], sources + len(domain_names), domains) if len(labels) else domains
+    return pa.DictionaryArray.from_arrays(pa.array(chosen), pa.array(names, pa.string())).cast(pa.string())
 
 
 def check_signals(rule_sets: RuleSets, known: Collection[str]) -> None:

@@ -22,8 +22,8 @@ from data_specs.errors import DataError, SpecError
 from data_specs.ledger import DROPPED, IN, KEPT
 from data_specs.view import ViewShard
 from stages.base import VIEW, Port, Stage, StageContext, Unit, UnitOutput, UnitResult, Work
-from stages.filter.judge import judge, set_names, tally, to_decisions
-from stages.filter.rules import ANY_DOMAIN, Rule, RuleSets, check_signals, needed_signals
+from stages.filter.judge import judge, tally, to_decisions
+from stages.filter.rules import ANY_DOMAIN, Rule, RuleSets, check_signals, needed_signals, set_names
 
 #: The ledger's character accounts come from this signal.
 _CHARACTERS = "num_characters"

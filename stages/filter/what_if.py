@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.filter.judge import Judgement, judge, set_names, tally
-from stages.filter.rules import ANY_DOMAIN, Rule, RuleSets, active_rules, needed_signals
+from stages.filter.judge import Judgement, judge, tally
+from stages.filter.rules import ANY_DOMAIN, Rule, RuleSets, active_rules, needed_signals, set_names
 
 #: Size of a document in tokens: Han characters plus runs of other letters and digits.
 TOKENS = "num_tokens"

@@ -340,3 +340,15 @@ def test_chinese_navigation(tmp_path: Path, line: str, stays: bool) -> None:
     body = "河水慢慢地流过古老的磨坊。" * 12
     left, _ = cut(tmp_path, [f"{body}\n{line}", body[:149]], rules)
     assert left == [f"{body}\n{line}" if stays else body]
+
+
+def test_a_source_may_have_line_rules_of_its_own(tmp_path: Path) -> None:
+    """Poems are Chinese, too, and no page of the crawl: an empty set cuts nothing of them."""
+    bench = Bench(tmp_path)
+    text = "短\n床前明月光"
+    base = documents(bench, [[Text("1", text, "crawl", "zh"), Text("2", text, "poems", "zh")]])
+    rules = {"zh": {"short": {"measure": "num_characters", "cut_if": "<", "limit": 2}}, "poems": {}}
+    made = bench.run("cut_lines", {"rules": rules}, {"documents": [base]})
+    assert made.facts["edits"].keys() == {"crawl"}
+    assert made.facts["edits"]["crawl"]["spans"] == 1
+    assert made.facts["unruled"] == {}

@@ -12,8 +12,8 @@ from data_specs.config import identity, parse_config
 from data_specs.document import DECISIONS
 from data_specs.errors import DataError, SpecError
 from data_specs.fingerprint import fingerprint
-from stages.filter.judge import decide, judge, set_names, tally
-from stages.filter.rules import Rule, active_rules, check_signals, needed_signals
+from stages.filter.judge import decide, judge, tally
+from stages.filter.rules import Rule, active_rules, check_signals, needed_signals, set_names
 from stages.filter.stage import FilterConfig
 
 SHORT = Rule(signal="num_characters", drop_if="<", limit=150, order=1)
