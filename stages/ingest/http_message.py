@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stages.ingest.byte_stream import ZstdDecoder
+from stages.ingest.zstd_decoder import ZstdDecoder
 
 #: Bytes in which the headers of a response must end.
 MAX_HEADER_BYTES = 64 << 10
