@@ -7,7 +7,6 @@ over twice.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +15,6 @@ from stages.ingest.archive_members import ARCHIVE_ERRORS, Member, archive_stem
 from stages.ingest.charset import UndecodableError, decode_file
 from stages.ingest.licences import HEADER_CHARACTERS, MAX_LICENCE_BYTES, is_licence_file, known_licence
 from stages.text.code_languages import code_language
-
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 
 
 @dataclass(slots=True)
@@ -37,7 +34,10 @@ class SourceTree:
                 total += member.num_bytes
                 if total > max_bytes:
                     return
-                if member.refusal is None and is_licence_file(member.name) and member.num_bytes <= MAX_LICENCE_BYTES:
+                is_text = code_language(member.name, "") in (None, "markdown", "restructuredtext", "html")
+                if member.refusal or not is_text or not is_licence_file(member.name):
+                    continue
+                if member.num_bytes <= MAX_LICENCE_BYTES:
                     folder = member.name.rpartition("/")[0]
                     text = decode_file(member.open().read(MAX_LICENCE_BYTES), None, 0.01).text
                     self.licences.setdefault(folder, (member.name, known_licence(text)))

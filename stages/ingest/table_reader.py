@@ -86,23 +86,34 @@ def _line_cells(
 
 
 def read_parquet(handle: BinaryIO, name: str, fields: ParquetFields, config: IngestConfig) -> Iterator[Outcome]:
-    """Records of a Parquet file; only the columns that the card names are read. ``record_index`` is the row."""
+    """Records of a Parquet file; only the columns that the card names are read. ``record_index`` is the row.
+
+    A damaged row group costs its own rows, from the damage on, as one failure.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    broken = (pa.ArrowException, OSError, UnicodeDecodeError)
     index = 0
     try:
-        with pq.ParquetFile(handle, pre_buffer=False, buffer_size=1 << 20) as file:
+        with pq.ParquetFile(handle, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
             if missing := _missing(fields.text_paths, names):
                 yield _no_column(missing, names, name, b"")
                 return
             wanted = [column for column in names if column in _columns(fields)]
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
-                for record in batch.to_pylist():
-                    yield _bounded_draft(record, index, name, fields, config)
-                    index += 1
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            first = 0
+            for group in range(file.num_row_groups):
+                index, first = first, first + file.metadata.row_group(group).num_rows
+                try:
+                    for batch in file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=wanted):
+                        for record in batch.to_pylist():
+                            yield _bounded_draft(record, index, name, fields, config)
+                            index += 1
+                except broken as error:
+                    cause = f"{name}: rows {index} to {first - 1} (row group {group}) cannot be read ({error})"
+                    yield Failed(index, -1, "broken_table", f"{cause}; fetch the file again", b"")
+    except broken as error:
         cause = f"{name}: the Parquet file is broken at or behind row {index} ({error}); fetch the file again"
         yield Failed(index, -1, "broken_table", cause, b"")
 
