@@ -6,8 +6,11 @@ where each member is; a tar file is read from its beginning to its end.
 
 from __future__ import annotations
 
+import copy
+import lzma
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -30,7 +33,16 @@ _EXTENDED_HEADERS = (
     tarfile.GNUTYPE_LONGLINK,
 )
 #: What a broken or encrypted member raises, and what a broken archive raises beside that.
-MEMBER_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+MEMBER_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    RuntimeError,  # a password, or a method that this Python lacks
+    ValueError,  # among them names that are no text
+    OverflowError,
+)
 ARCHIVE_ERRORS = (*MEMBER_ERRORS, tarfile.TarError, OSError)
 
 
@@ -105,7 +117,22 @@ def _zip_members(handle: BinaryIO) -> Iterator[Member]:
             refusal = _unsafe(info.filename)
             if stat.S_ISLNK(info.external_attr >> 16):
                 refusal = "it is a link"
-            yield Member(info.filename, info.file_size, refusal, lambda info=info: cast(BinaryIO, archive.open(info)))
+            yield Member(info.filename, info.file_size, refusal, lambda info=info: open_zip_member(archive, info))
+
+
+def open_zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
+    """The content of a member. Where bytes are missing or too many somewhere in the archive, :mod:`zipfile` takes the
+    difference for something in front of it and moves every place; members before the damage are where the table says.
+    """
+    try:
+        return cast(BinaryIO, archive.open(info))
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        moved = min(other.header_offset for other in archive.infolist())
+        if not moved:
+            raise zipfile.BadZipFile(str(error)) from None
+        as_listed = copy.copy(info)
+        as_listed.header_offset -= moved
+        return cast(BinaryIO, archive.open(as_listed))
 
 
 def _unsafe(name: str) -> str | None:

@@ -12,6 +12,7 @@ section 3.1; the last two are told by their magic bytes alone.
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ _MAGIC_BYTES = 10
 #: Decoded bytes handed out at once.
 BLOCK_BYTES = 256 << 10
 _RAW_BYTES = 64 << 10
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 #: Deflate turns one byte into at most 1032 (zlib's technical details).
 _DEFLATE_RATIO = 1032
 #: Decoded bytes of a gzip candidate that must be sound before it counts as a member again.
@@ -168,9 +170,11 @@ class ByteStream:
     """Reads of any size over decoded blocks. Short reads mean the end, or damage when :attr:`damage` says so.
 
     ``num_bytes`` is the size of ``handle``, needed where looking for its end costs a pass (a member of an archive).
+
+    Bytes tell the compression. Only where they are neither text nor the beginning of anything, ``name`` is believed.
     """
 
-    def __init__(self, handle: BinaryIO, num_bytes: int | None = None) -> None:
+    def __init__(self, handle: BinaryIO, num_bytes: int | None = None, name: str = "") -> None:
         self._can_seek = num_bytes is None
         if num_bytes is None:
             num_bytes = handle.seek(0, os.SEEK_END)
@@ -179,6 +183,7 @@ class ByteStream:
         handle.seek(0)
         self.compressed = True
         self._decoder: Decoder
+        claimed = name.lower().rpartition(".")[2] if _CONTROLS.search(magic) else ""
         if magic.startswith(GZIP_MAGIC):
             self._decoder = GzipDecoder(handle, num_bytes)
         elif ZSTD_START.match(magic):
@@ -187,6 +192,10 @@ class ByteStream:
             self._decoder = Lz4Decoder(handle)
         elif BZIP2_MAGIC.match(magic):
             self._decoder = Bzip2Decoder(handle)
+        elif claimed == "gz":
+            self._decoder = GzipDecoder(handle, num_bytes)
+        elif claimed == "zst":
+            self._decoder = ZstdDecoder(handle)
         else:
             self.compressed = False
             self._decoder = PlainDecoder(handle, num_bytes)
@@ -312,4 +321,4 @@ class ByteStream:
 def open_stream(path: str | Path) -> Iterator[tuple[BinaryIO, ByteStream]]:
     """The open file and its decoded bytes; its first bytes tell the compression, not its name."""
     with open_file(path) as handle:
-        yield handle, ByteStream(handle)
+        yield handle, ByteStream(handle, name=str(path).partition("?")[0])

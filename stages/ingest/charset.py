@@ -22,6 +22,9 @@ _META = re.compile(rb"""<(?:meta|\?xml)[^>]{0,400}?(?:charset|encoding)\s*=\s*["
 #: Pairs of bytes between the shift marks of HZ; programs hold the marks, too, but hardly such a run between them.
 _HZ = re.compile(rb"~\{((?:[\x21-\x77][\x21-\x7e])+)~\}")
 _MIN_HZ_BYTES = 16
+_ESCAPED = re.compile("[\udc80-\udcff]")
+#: Share of undecodable bytes up to which a file is one of UTF-8 with broken records in it.
+_MAX_BAD_PARTS = 0.1
 REPLACEMENT = "�"
 
 
@@ -122,6 +125,29 @@ def _decode_shifted(data: bytes) -> Decoded | None:
         return Decoded(data.decode(name), name)
     except UnicodeDecodeError:
         return None
+
+
+def decode_parts(data: bytes, label: str | None, max_bad_characters: float) -> str:
+    """Text of a file of many small records, each of which may fail alone: bytes that do not fit the file's charset
+    stand as lone surrogates, which :func:`has_bad_bytes` finds. ``label``: what the file says of itself."""
+    name = known_charset(label)
+    if name is not None:
+        try:
+            return data.decode(name).removeprefix("\ufeff")
+        except UnicodeDecodeError:
+            pass  # the label is wrong, or a few records are
+    try:
+        return decode_file(data, None, max_bad_characters).text
+    except UndecodableError:
+        text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        if len(_ESCAPED.findall(text)) > _MAX_BAD_PARTS * len(text):
+            raise
+        return text
+
+
+def has_bad_bytes(text: str) -> bool:
+    """Whether :func:`decode_parts` left a byte undecoded in ``text``."""
+    return _ESCAPED.search(text) is not None
 
 
 def _decode_marked(data: bytes) -> Decoded | None:

@@ -69,8 +69,8 @@ def parse_head(message: bytes) -> ResponseHead:
             headers[name] += " " + text.strip()  # folded, as RFC 2616 allowed
             continue
         name, colon, value = text.partition(":")
-        name = name.strip().lower()
-        if colon and name:
+        name = name.strip().lower() if colon else ""  # a line that is no field cannot be gone on with
+        if name:
             headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
     return ResponseHead(int(status.group(1)), headers, end.end() if end else len(message))
 

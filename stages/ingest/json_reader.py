@@ -12,7 +12,7 @@ from data_specs.pair import Side, join_pair
 from stages.ingest.byte_stream import ByteStream
 from stages.ingest.charset import UndecodableError, decode_file
 from stages.ingest.extract import normal_language
-from stages.ingest.line_reader import broken_compression, read_lines, resume_lines
+from stages.ingest.line_reader import broken_compression, read_lines
 from stages.ingest.options import IngestConfig, JsonFields
 from stages.ingest.record import RAW_HEAD_BYTES, Draft, Dropped, Failed, Outcome
 
@@ -55,7 +55,8 @@ def _read_lines(
             return
         yield broken_compression(stream, name, index)
         index += 1
-        if not resume_lines(stream):
+        # what is left of a cut line is no JSON and fails on its own; where members end with lines nothing is cut
+        if not stream.recover(b""):
             return
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from data_specs.pair import Side, join_pair
 from stages.ingest.byte_stream import ByteStream, open_stream
-from stages.ingest.charset import UndecodableError, decode_file
+from stages.ingest.charset import UndecodableError, decode_file, decode_parts, has_bad_bytes
 from stages.ingest.options import IngestConfig, PairFields
 from stages.ingest.record import RAW_HEAD_BYTES, Draft, Dropped, Failed, Outcome
 
@@ -53,7 +53,10 @@ def read_segments(text: str) -> Iterator[Segment]:
         if opened is not None:
             is_closed = is_end and name == "seg"
             words = _words(text[opened[1] : tag.start()])
-            yield Segment(document, opened[0], system, words, None if is_closed else "it is never closed")
+            problem = None if is_closed else "it is never closed"
+            if has_bad_bytes(words):
+                problem = "it holds bytes that are no text in the file's charset"
+            yield Segment(document, opened[0], system, words, problem)
             opened = None
             if is_closed:
                 continue
@@ -119,7 +122,10 @@ def _side(stream: ByteStream, name: str, fields: PairFields, config: IngestConfi
         error = f"{name}: the file has more than {config.max_json_bytes} bytes (limit max_json_bytes); cut it in parts"
         return Failed(0, 0, "record_too_large", error, head)
     try:
-        text = decode_file(data, fields.encoding, config.max_bad_characters).text
+        if fields.encoding is not None:
+            text = decode_file(data, fields.encoding, config.max_bad_characters).text
+        else:
+            text = decode_parts(data, None, config.max_bad_characters)
     except UndecodableError as error:
         return Failed(0, 0, "bad_encoding", f"{name}: {error}", head)
     segments = list(read_segments(text))
