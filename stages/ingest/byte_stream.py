@@ -183,7 +183,7 @@ class ByteStream:
         handle.seek(0)
         self.compressed = True
         self._decoder: Decoder
-        claimed = name.lower().rpartition(".")[2] if _CONTROLS.search(magic) else ""
+        claimed = "" if _is_text(magic) else name.lower().rpartition(".")[2]
         if magic.startswith(GZIP_MAGIC):
             self._decoder = GzipDecoder(handle, num_bytes)
         elif ZSTD_START.match(magic):
@@ -315,6 +315,11 @@ class ByteStream:
             self._damage = None
             return True
         return False
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file may be text: no control characters, and UTF-8 up to a last cut character."""
+    return _CONTROLS.search(head) is None and len(head.decode("utf-8", "ignore").encode()) > len(head) - 4
 
 
 @contextmanager

@@ -111,10 +111,14 @@ def read_parquet(handle: BinaryIO, name: str, fields: ParquetFields, config: Ing
                             yield _bounded_draft(record, index, name, fields, config)
                             index += 1
                 except broken as error:
-                    cause = f"{name}: rows {index} to {first - 1} (row group {group}) cannot be read ({_one_line(error)})"
+                    cause = (
+                        f"{name}: rows {index} to {first - 1} (row group {group}) cannot be read ({_one_line(error)})"
+                    )
                     yield Failed(index, -1, "broken_table", f"{cause}; fetch the file again", b"")
     except broken as error:
-        cause = f"{name}: the Parquet file is broken at or behind row {index} ({_one_line(error)}); fetch the file again"
+        cause = (
+            f"{name}: the Parquet file is broken at or behind row {index} ({_one_line(error)}); fetch the file again"
+        )
         yield Failed(index, -1, "broken_table", cause, b"")
 
 
