@@ -18,7 +18,7 @@ export KAITIAN_TORCH_INDEX
 # Ray starts many processes; where this variable is set each one compiles every module again and start-up takes 8 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test test-slow test-shared check format demo bench golden reference clean
+.PHONY: help setup test test-slow test-shared check format demo soak bench golden reference clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -50,6 +50,9 @@ check: setup ## format, lint, types
 format: setup ## rewrite the sources in the house format
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
+
+soak: setup ## damaged inputs against every reader: no hang, no crash, no neighbour lost (minutes)
+	$(RUN)/python -m tests.soak $(ARGS)
 
 bench: setup ## every benchmark on its own small input; results as JSON lines under outputs/bench
 	@mkdir -p outputs/bench

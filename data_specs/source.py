@@ -6,7 +6,7 @@
     languages: [zh, en]
     domain: zh                                  # routes to an RRE expert group; frozen before tokenize
     format: warc                                # warc | jsonl | csv | parquet | files | po | pairs | mediawiki
-    paths: ["crawl/*.warc.gz"]                  # below data_root, or absolute
+    paths: ["crawl/*.warc.gz"]                  # below data_root, absolute, or a URL (data_specs/storage.py)
     fields: {text: body, id: key}               # what a record looks like; per format in stages/ingest/options.py
 
 Listings are sorted by relative path, so the order of a file system never shows.
@@ -28,6 +28,7 @@ from data_specs.config import parse_config
 from data_specs.errors import SpecError, nearest
 from data_specs.fingerprint import file_digest, fingerprint, plain
 from data_specs.manifest import write_json
+from data_specs.storage import find_urls, is_url, statuses
 
 FORMATS = ("warc", "jsonl", "csv", "parquet", "files", "po", "pairs", "mediawiki")
 #: Cards that ship with the project.
@@ -71,9 +72,9 @@ class SourceFile:
     """One raw file of a dump."""
 
     name: str  # path relative to the folder that the pattern starts from; identity
-    path: str  # where it lies on this machine; not identity
+    path: str  # where it lies, on this machine or behind a URL; not identity
     num_bytes: int
-    sha256: str
+    sha256: str  # of its bytes; behind a URL ``etag:`` and what the store calls its content
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +120,22 @@ def read_card(path: Path) -> SourceCard:
     return card
 
 
-def list_files(card: SourceCard, data_root: Path) -> list[tuple[str, Path]]:
-    """(name, path) of every file that the card's patterns match, sorted by name; a pattern without a match raises."""
-    found: dict[str, Path] = {}
-    names: dict[Path, str] = {}
+def list_files(card: SourceCard, data_root: Path) -> list[tuple[str, str]]:
+    """(name, path or URL) of every file that the card's patterns match, sorted by name; a pattern without a match
+    raises."""
+    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for pattern in card.paths:
         pattern = os.path.expanduser(os.path.expandvars(pattern))
-        full = pattern if os.path.isabs(pattern) else str(data_root / pattern)
-        # names start below the last folder without a wildcard, so that moving a dump keeps its identity
-        anchor = _anchor(full)
-        matches = [Path(match) for match in glob.glob(full, recursive=True) if os.path.isfile(match)]
-        kept = [m for m in matches if not any(m.match(excluded) for excluded in card.exclude)]
+        where = pattern if is_url(pattern) or os.path.isabs(pattern) else str(data_root / pattern)
+        matches = find_urls(where) if is_url(where) else _find_local(where)
+        kept = [(name, path) for name, path in matches if not _is_excluded(name, path, card.exclude)]
         if not kept:
             raise SpecError(
                 f"source {card.name!r}: pattern {pattern!r} matches no file under {data_root}; "
                 f"set data_root=... or correct the card"
             )
-        for match in kept:
-            # a name that is no UTF-8 becomes readable text; the path beside it still opens the file
-            name = os.fsencode(match.relative_to(anchor).as_posix()).decode("utf-8", "backslashreplace")
+        for name, match in kept:
             if found.setdefault(name, match) != match:
                 raise SpecError(
                     f"source {card.name!r}: {found[name]} and {match} would both be called {name!r}; "
@@ -151,6 +149,23 @@ def list_files(card: SourceCard, data_root: Path) -> list[tuple[str, Path]]:
     return sorted(found.items())
 
 
+def _is_excluded(name: str, path: str, patterns: Iterable[str]) -> bool:
+    place = Path(name if is_url(path) else path)
+    return any(place.match(pattern) for pattern in patterns)
+
+
+def _find_local(pattern: str) -> list[tuple[str, str]]:
+    """(name, path); names start below the last folder without a wildcard, so that moving a dump keeps its identity."""
+    anchor = _anchor(pattern)
+    found = []
+    for match in map(Path, glob.glob(pattern, recursive=True)):
+        if match.is_file():
+            # a name that is no UTF-8 becomes readable text; the path beside it still opens the file
+            name = os.fsencode(match.relative_to(anchor).as_posix()).decode("utf-8", "backslashreplace")
+            found.append((name, str(match)))
+    return found
+
+
 def _anchor(pattern: str) -> Path:
     parts = Path(pattern).parts
     for position, part in enumerate(parts):
@@ -160,12 +175,17 @@ def _anchor(pattern: str) -> Path:
 
 
 def open_source(card: SourceCard, data_root: Path, digests: DigestCache) -> Source:
-    """List and digest a dump."""
+    """List a dump; local files are digested, of those behind a URL the store is asked."""
+    listed = list_files(card, data_root)
+    remote = [path for _, path in listed if is_url(path)]
+    known = dict(zip(remote, statuses(remote), strict=True))
     files = []
-    for name, path in list_files(card, data_root):
+    for name, path in listed:
+        if path in known:
+            files.append(SourceFile(name, path, known[path].num_bytes, str(known[path].digest)))
+            continue
         try:
-            size = path.stat().st_size
-            files.append(SourceFile(name, str(path), size, digests.sha256(path)))
+            files.append(SourceFile(name, path, os.stat(path).st_size, digests.sha256(Path(path))))
         except OSError as error:
             raise SpecError(f"source {card.name!r}: cannot read {path}: {error.strerror}") from None
     return Source(card, tuple(files))

@@ -11,8 +11,6 @@ import io
 import json
 import os
 import re
-import tarfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
@@ -23,6 +21,8 @@ from data_specs.config import parse_config
 from data_specs.document import make_doc_id
 from data_specs.errors import DataError
 from data_specs.source import Source, SourceCard, SourceFile
+from data_specs.storage import open_file, status
+from stages.ingest.archive_members import archive_members
 from stages.ingest.byte_stream import ByteStream
 from stages.ingest.charset import decode_file
 from stages.ingest.json_reader import to_draft, walk
@@ -64,13 +64,11 @@ class _FromOffset(io.RawIOBase):
         return self._handle.read(size)
 
     def seek(self, position: int, whence: int = os.SEEK_SET, /) -> int:
-        return self._handle.seek(position + self._offset) - self._offset
+        start = self._offset if whence == os.SEEK_SET else 0
+        return self._handle.seek(position + start, whence) - self._offset
 
     def tell(self) -> int:
         return self._handle.tell() - self._offset
-
-    def fileno(self) -> int:
-        return self._handle.fileno()
 
 
 def read_raw_record(source: Mapping[str, Any], document: Mapping[str, Any], config: IngestConfig) -> RawRecord:
@@ -82,7 +80,7 @@ def read_raw_record(source: Mapping[str, Any], document: Mapping[str, Any], conf
     listed = source["files"][document["file_index"]]
     path, name = str(listed["path"]), str(listed["name"])
     try:
-        num_bytes = os.stat(path).st_size
+        num_bytes = status(path).num_bytes
     except OSError as error:
         raise DataError(
             f"source {card.name!r}: cannot read {path}: {error.strerror}; if the dump moved, put a link there"
@@ -94,16 +92,16 @@ def read_raw_record(source: Mapping[str, Any], document: Mapping[str, Any], conf
         )
     files = tuple(SourceFile(**file) for file in source["files"])
     piece = whole_piece(Source(card, files), document["file_index"], config)
-    with open(path, "rb", buffering=0) as handle:
+    with open_file(path) as handle:
         index, offset = int(document["record_index"]), int(document["record_offset"])
         if card.format == "warc" and not name.lower().endswith(_OTHER_ARCHIVES):
-            place, data, outcome = _warc_record(cast(BinaryIO, handle), index, offset, config)
+            place, data, outcome = _warc_record(handle, index, offset, config)
         elif card.format == "jsonl":
-            place, data, outcome = _json_record(cast(BinaryIO, handle), piece, card, index, offset, config)
+            place, data, outcome = _json_record(handle, piece, card, index, offset, config)
         elif card.format != "files":
             place, data, outcome = _framed_record(piece, card, index, config)
         else:
-            place, data, outcome = _file_record(cast(BinaryIO, handle), piece, card, document, config)
+            place, data, outcome = _file_record(handle, piece, card, document, config)
     draft = outcome if isinstance(outcome, Draft) else None
     return RawRecord(
         file=name,
@@ -206,17 +204,9 @@ def _file_record(
     return f"record {index} of the file", ByteStream(handle).read(config.max_record_bytes), outcome
 
 
-def _member_bytes(handle: BinaryIO, piece: Piece, member: str) -> bytes:
-    if piece.name.lower().endswith(".zip"):
-        with zipfile.ZipFile(handle) as archive:
-            if member not in archive.namelist():
-                raise DataError(f"{piece.path}: it has no member {member}")
-            return archive.read(member)
-    stream = ByteStream(handle)
-    with tarfile.open(fileobj=cast(Any, stream), mode="r|") as tar:
-        for info in tar:
-            if info.name == member and info.isfile():
-                found = tar.extractfile(info)
-                assert found is not None
-                return found.read()
-    raise DataError(f"{piece.path}: it has no member {member}")
+def _member_bytes(handle: BinaryIO, piece: Piece, name: str) -> bytes:
+    handle.seek(0)
+    for member in archive_members(piece.name, handle, ByteStream(handle)):
+        if member.name == name and member.refusal is None:
+            return member.open().read()
+    raise DataError(f"{piece.path}: it has no member {name}")

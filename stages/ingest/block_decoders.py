@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 LZ4_MAGIC = b"\x04\x22\x4d\x18"
 #: A bzip2 stream: its level, then the mark of a block or, in an empty stream, of the end.
 BZIP2_MAGIC = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
+_BZIP2_MAGIC_BYTES = 10
 #: Decoded bytes handed out at once, and raw bytes taken at once.
 BLOCK_BYTES = 256 << 10
 _RAW_BYTES = 64 << 10
@@ -24,7 +25,7 @@ _LZ4_BLOCK_BYTES = 4 << 20
 
 
 class Bzip2Decoder:
-    """Any number of bzip2 streams; damage ends the file. One block of it is 900 kB at most when unpacked."""
+    """Any number of bzip2 streams. One block is 900 kB at most when unpacked."""
 
     def __init__(self, handle: BinaryIO) -> None:
         self._handle = handle
@@ -63,7 +64,35 @@ class Bzip2Decoder:
         return b""
 
     def recover(self, prefix: bytes) -> bool:
+        """Search behind the start of the damaged stream for one that unpacks to ``prefix`` and some more."""
+        offset = self._stream_offset + 1
+        self._handle.seek(offset)
+        window = b""
+        while chunk := self._handle.read(_RAW_BYTES):
+            window += chunk
+            for found in BZIP2_MAGIC.finditer(window):
+                if self._is_stream(offset + found.start(), prefix):
+                    self._raw, self._raw_offset = b"", offset + found.start()
+                    self._stream = self.damage = None
+                    self._handle.seek(self._raw_offset)
+                    return True
+            keep = _BZIP2_MAGIC_BYTES - 1
+            offset += max(0, len(window) - keep)
+            window = window[-keep:]
         return False
+
+    def _is_stream(self, offset: int, prefix: bytes) -> bool:
+        here = self._handle.tell()
+        self._handle.seek(offset)
+        trial, block = bz2.BZ2Decompressor(), b""
+        try:
+            while not block and not trial.eof and (raw := self._handle.read(_RAW_BYTES)):
+                block = trial.decompress(raw, max(1, len(prefix)))
+            return block.startswith(prefix)
+        except OSError:
+            return False
+        finally:
+            self._handle.seek(here)
 
     def most_remaining(self) -> int:
         return sys.maxsize  # 900 kB of one byte take 40

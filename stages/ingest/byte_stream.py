@@ -12,7 +12,7 @@ section 3.1; the last two are told by their magic bytes alone.
 from __future__ import annotations
 
 import os
-import sys
+import re
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -20,19 +20,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from data_specs.storage import open_file
 from stages.ingest.block_decoders import BZIP2_MAGIC, LZ4_MAGIC, Bzip2Decoder, Lz4Decoder
+from stages.ingest.zstd_decoder import ZSTD_START, ZstdDecoder
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _MAGIC_BYTES = 10
 #: Decoded bytes handed out at once.
 BLOCK_BYTES = 256 << 10
 _RAW_BYTES = 64 << 10
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 #: Deflate turns one byte into at most 1032 (zlib's technical details).
 _DEFLATE_RATIO = 1032
-#: A zstd frame may turn 4 bytes into 128 KiB, so it is fed in small pieces: at most 32 MiB come out of one.
-_ZSTD_RAW_BYTES = 1 << 10
-_ZSTD_WINDOW_BYTES = 128 << 20
 #: Decoded bytes of a gzip candidate that must be sound before it counts as a member again.
 _TRIAL_BYTES = 1024
 
@@ -70,6 +69,12 @@ class PlainDecoder:
 
     def most_remaining(self) -> int:
         return self._num_bytes - self._handle.tell()
+
+    def seek_over(self, size: int) -> int:
+        """Pass over ``size`` bytes without reading them; returns how many there were."""
+        passed = max(0, min(size, self.most_remaining()))
+        self._handle.seek(passed, os.SEEK_CUR)
+        return passed
 
 
 class GzipDecoder:
@@ -161,77 +166,36 @@ class GzipDecoder:
             return False
 
 
-class ZstdDecoder:
-    """Any number of zstd frames; damage ends the file."""
-
-    def __init__(self, handle: BinaryIO) -> None:
-        import zstandard
-
-        self._error = zstandard.ZstdError
-        self._context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
-        self._handle = handle
-        self._raw = b""
-        self._raw_offset = 0
-        self._decoded = 0
-        self._frame = None
-        self._frame_offset = 0
-        self.damage: str | None = None
-        self.starts: deque[tuple[int, int]] = deque()
-
-    def read_block(self) -> bytes:
-        while self.damage is None:
-            if not self._raw:
-                self._raw = self._handle.read(_ZSTD_RAW_BYTES)
-                if not self._raw:
-                    if self._frame is not None:
-                        self.damage = f"the zstd frame at byte {self._frame_offset} ends early"
-                    return b""
-            if self._frame is None:
-                self._frame, self._frame_offset = self._context.decompressobj(), self._raw_offset
-                self.starts.append((self._decoded, self._raw_offset))
-            try:
-                block = self._frame.decompress(self._raw)
-            except self._error as error:
-                self.damage = f"the zstd frame at byte {self._frame_offset} is damaged ({error})"
-                return b""
-            rest = self._frame.unused_data if self._frame.eof else b""
-            self._raw_offset += len(self._raw) - len(rest)
-            self._raw = rest
-            if self._frame.eof:
-                self._frame = None
-            if block:
-                self._decoded += len(block)
-                return bytes(block)
-        return b""
-
-    def recover(self, prefix: bytes) -> bool:
-        return False
-
-    def most_remaining(self) -> int:
-        return sys.maxsize  # a frame may say "the same byte, ever so often"
-
-
 class ByteStream:
     """Reads of any size over decoded blocks. Short reads mean the end, or damage when :attr:`damage` says so.
 
-    ``num_bytes`` is the size of ``handle``, needed where it is no file of the system (a member of an archive).
+    ``num_bytes`` is the size of ``handle``, needed where looking for its end costs a pass (a member of an archive).
+
+    Bytes tell the compression. Only where they are neither text nor the beginning of anything, ``name`` is believed.
     """
 
-    def __init__(self, handle: BinaryIO, num_bytes: int | None = None) -> None:
+    def __init__(self, handle: BinaryIO, num_bytes: int | None = None, name: str = "") -> None:
+        self._can_seek = num_bytes is None
         if num_bytes is None:
-            num_bytes = os.fstat(handle.fileno()).st_size
+            num_bytes = handle.seek(0, os.SEEK_END)
+            handle.seek(0)
         magic = handle.read(_MAGIC_BYTES)
         handle.seek(0)
         self.compressed = True
         self._decoder: Decoder
+        claimed = "" if _is_text(magic) else name.lower().rpartition(".")[2]
         if magic.startswith(GZIP_MAGIC):
             self._decoder = GzipDecoder(handle, num_bytes)
-        elif magic.startswith(ZSTD_MAGIC):
+        elif ZSTD_START.match(magic):
             self._decoder = ZstdDecoder(handle)
         elif magic.startswith(LZ4_MAGIC):
             self._decoder = Lz4Decoder(handle)
         elif BZIP2_MAGIC.match(magic):
             self._decoder = Bzip2Decoder(handle)
+        elif claimed == "gz":
+            self._decoder = GzipDecoder(handle, num_bytes)
+        elif claimed == "zst":
+            self._decoder = ZstdDecoder(handle)
         else:
             self.compressed = False
             self._decoder = PlainDecoder(handle, num_bytes)
@@ -299,7 +263,13 @@ class ByteStream:
 
     def skip(self, size: int) -> int:
         """Pass over ``size`` bytes without holding them; returns how many there were."""
-        skipped = 0
+        skipped = min(size, len(self._buffer) - self._at)
+        self._at += skipped
+        if isinstance(self._decoder, PlainDecoder) and self._can_seek and size - skipped > BLOCK_BYTES:
+            # a byte range far into a file begins there, and not after all that comes before it
+            passed = self._decoder.seek_over(size - skipped)
+            self._base, self._buffer, self._at = self.position + passed, b"", 0
+            return skipped + passed
         while skipped < size and (self._at < len(self._buffer) or self._more()):
             step = min(size - skipped, len(self._buffer) - self._at)
             self._at += step
@@ -347,8 +317,13 @@ class ByteStream:
         return False
 
 
+def _is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file may be text: no control characters, and UTF-8 up to a last cut character."""
+    return _CONTROLS.search(head) is None and len(head.decode("utf-8", "ignore").encode()) > len(head) - 4
+
+
 @contextmanager
 def open_stream(path: str | Path) -> Iterator[tuple[BinaryIO, ByteStream]]:
     """The open file and its decoded bytes; its first bytes tell the compression, not its name."""
-    with Path(path).open("rb", buffering=0) as handle:
-        yield handle, ByteStream(handle)
+    with open_file(path) as handle:
+        yield handle, ByteStream(handle, name=str(path).partition("?")[0])

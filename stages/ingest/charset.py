@@ -19,6 +19,12 @@ _SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "big5": "big5hkscs", "shift
 #: A page declares its charset in its first KiB (HTML standard, 13.2.3.2).
 _META_BYTES = 1024
 _META = re.compile(rb"""<(?:meta|\?xml)[^>]{0,400}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.I)
+#: Pairs of bytes between the shift marks of HZ; programs hold the marks, too, but hardly such a run between them.
+_HZ = re.compile(rb"~\{((?:[\x21-\x77][\x21-\x7e])+)~\}")
+_MIN_HZ_BYTES = 16
+_ESCAPED = re.compile("[\udc80-\udcff]")
+#: Share of undecodable bytes up to which a file is one of UTF-8 with broken records in it.
+_MAX_BAD_PARTS = 0.1
 REPLACEMENT = "�"
 
 
@@ -95,6 +101,8 @@ def decode_file(data: bytes, encoding: str | None, max_bad_characters: float) ->
         return marked
     if data.count(b"\0") > len(data) * max_bad_characters:
         raise UndecodableError("a binary file: too many NUL bytes")
+    if data.isascii() and (shifted := _decode_shifted(data)):
+        return shifted
     try:
         return Decoded(data.decode("utf-8"), "utf-8")
     except UnicodeDecodeError:
@@ -106,6 +114,40 @@ def decode_file(data: bytes, encoding: str | None, max_bad_characters: float) ->
         except UnicodeDecodeError:
             continue
     return _least_bad(data, detected, max_bad_characters)
+
+
+def _decode_shifted(data: bytes) -> Decoded | None:
+    """Text of a charset that says Chinese or Japanese in ASCII bytes, by its shift marks (RFC 1843, RFC 1468)."""
+    name = "iso2022_jp" if b"\x1b$" in data else "hz" if len(b"".join(_HZ.findall(data))) >= _MIN_HZ_BYTES else None
+    if name is None:
+        return None
+    try:
+        return Decoded(data.decode(name), name)
+    except UnicodeDecodeError:
+        return None
+
+
+def decode_parts(data: bytes, label: str | None, max_bad_characters: float) -> str:
+    """Text of a file of many small records, each of which may fail alone: bytes that do not fit the file's charset
+    stand as lone surrogates, which :func:`has_bad_bytes` finds. ``label``: what the file says of itself."""
+    name = known_charset(label)
+    if name is not None:
+        try:
+            return data.decode(name).removeprefix("\ufeff")
+        except UnicodeDecodeError:
+            pass  # the label is wrong, or a few records are
+    try:
+        return decode_file(data, None, max_bad_characters).text
+    except UndecodableError:
+        text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        if len(_ESCAPED.findall(text)) > _MAX_BAD_PARTS * len(text):
+            raise
+        return text
+
+
+def has_bad_bytes(text: str) -> bool:
+    """Whether :func:`decode_parts` left a byte undecoded in ``text``."""
+    return _ESCAPED.search(text) is not None
 
 
 def _decode_marked(data: bytes) -> Decoded | None:

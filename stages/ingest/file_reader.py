@@ -1,25 +1,20 @@
-"""Text files as documents: one per file, chapter, line or paragraph; and archives, read without unpacking them.
+"""Text files as documents: one per file, chapter, line or paragraph; and the members of archives.
 
-Nothing is ever written to disk. A member that would land outside its folder, a link or a device is refused; so is an
-archive that gives out far more than any text does for its size.
+A member that is unsafe to read fails alone; an archive that gives out far more than any text does for its size is
+stopped.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
-import stat
-import tarfile
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import xxhash
 
+from stages.ingest.archive_members import ARCHIVE_ERRORS, MEMBER_ERRORS, Member, archive_members, is_archive
 from stages.ingest.byte_stream import ByteStream
 from stages.ingest.charset import UndecodableError, decode_file, decode_page
 from stages.ingest.extract import extract_page, too_complex
@@ -27,35 +22,17 @@ from stages.ingest.gettext import decode_catalogue, message_pair, read_messages
 from stages.ingest.light_markup import markdown_text, rst_text
 from stages.ingest.options import CHAPTER, FileFields, IngestConfig, PoFields
 from stages.ingest.record import RAW_HEAD_BYTES, Draft, Dropped, Failed, Outcome
+from stages.ingest.source_code import SourceTree
 
-_TAR = re.compile(r"\.(tar|tar\.gz|tgz|tar\.zst|tar\.bz2|tbz2?)$", re.I)
-_ZIP = re.compile(r"\.zip$", re.I)
 _BLANK_LINES = re.compile(r"\n[ \t\r]*\n\s*")
 _MARKUP = {"markdown": markdown_text, "rst": rst_text}
+_EMPTY_ELEMENT = re.compile(r"<([A-Za-z][\w:.-]*)((?:\s[^<>]*)?)/>")
+#: Elements that have no content in HTML either (HTML standard, 13.1.2).
+_VOID = frozenset((
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
+))  # fmt: skip
 #: Archives of tiny members are not held against their ratio.
 _FREE_BYTES = 64 << 20
-#: Extended headers of a tar member are read whole; names and times need a few hundred bytes.
-_MAX_TAR_HEADER_BYTES = 1 << 20
-_EXTENDED_HEADERS = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
-#: What a broken or encrypted member raises, and what a broken archive raises beside that.
-_MEMBER_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
-_ARCHIVE_ERRORS = (*_MEMBER_ERRORS, tarfile.TarError, OSError)
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """One file, alone or in an archive."""
-
-    name: str
-    num_bytes: int
-    refusal: str | None  # why it must not be read
-    handle: Any  # what reads it
 
 
 def read_files(
@@ -63,10 +40,13 @@ def read_files(
 ) -> Iterator[Outcome]:
     """Documents of one file or archive. ``record_index`` counts members, messages, lines or paragraphs."""
     reader = _FileReader(name, fields, config)
-    if _TAR.search(name):
-        yield from reader.archive(_tar_members(stream), num_bytes)
-    elif _ZIP.search(name):
-        yield from reader.archive(_zip_members(handle), num_bytes)
+    if is_archive(name):
+        most = _FREE_BYTES + config.max_archive_ratio * num_bytes
+        if reader.tree is not None:
+            reader.tree.learn(archive_members(name, handle, stream), most)
+            handle.seek(0)
+            stream = ByteStream(handle)
+        yield from reader.archive(archive_members(name, handle, stream), most)
     else:
         data = stream.read(config.max_record_bytes + 1)
         offset = -1 if stream.compressed else 0
@@ -95,16 +75,29 @@ def chapters(text: str, pattern: str) -> list[tuple[str | None, str]]:
     return [(title, chapter) for title, chapter in joined if chapter.strip()]
 
 
+def closed_elements(xhtml: str) -> str:
+    """XHTML as HTML parsers read it: ``<script/>`` is an open tag to them, which takes the rest of the page along."""
+    return _EMPTY_ELEMENT.sub(
+        lambda found: (
+            found.group()
+            if found.group(1).lower() in _VOID
+            else f"<{found.group(1)}{found.group(2)}></{found.group(1)}>"
+        ),
+        xhtml,
+    )
+
+
 class _FileReader:
     """Turns the bytes of files into documents and counts records."""
 
     def __init__(self, name: str, fields: FileFields | PoFields, config: IngestConfig) -> None:
         self.name, self.fields, self.config = name, fields, config
         self.index = 0
+        is_code = isinstance(fields, FileFields) and fields.content == "code"
+        self.tree = SourceTree(name, fields.repository) if is_code else None
 
-    def archive(self, members: Iterator[_Member], num_bytes: int) -> Iterator[Outcome]:
-        """Every member of an archive; damage ends it as one failed record."""
-        most = _FREE_BYTES + self.config.max_archive_ratio * num_bytes
+    def archive(self, members: Iterator[Member], most: int) -> Iterator[Outcome]:
+        """Every member of an archive of at most ``most`` bytes; damage ends it as one failed record."""
         total = 0
         try:
             for member in members:
@@ -114,11 +107,11 @@ class _FileReader:
                     yield self._failed("archive_bomb", f"{self.name}!{member.name}: {error}", b"")
                     return
                 yield from self._member(member)
-        except _ARCHIVE_ERRORS as error:
+        except ARCHIVE_ERRORS as error:
             cause = f"the archive is broken here ({error}); what follows is lost, fetch the file again"
             yield self._failed("broken_archive", f"{self.name}: {cause}", b"")
 
-    def _member(self, member: _Member) -> Iterator[Outcome]:
+    def _member(self, member: Member) -> Iterator[Outcome]:
         place = f"{self.name}!{member.name}"
         limit = self.config.max_record_bytes
         raw_name = member.name.encode("utf-8", "replace")
@@ -134,8 +127,8 @@ class _FileReader:
             yield self._failed("record_too_large", f"{place}: {error}", raw_name)
         else:
             try:
-                data = member.handle().read(limit + 1)
-            except _MEMBER_ERRORS as error:
+                data = member.open().read(limit + 1)
+            except MEMBER_ERRORS as error:
                 yield self._failed("broken_member", f"{place}: {error}", b"")
                 return
             if len(data) < member.num_bytes:
@@ -151,7 +144,7 @@ class _FileReader:
         if isinstance(self.fields, PoFields):
             yield from self._messages(data, place, member, self.fields)
             return
-        if self.fields.content == "html":
+        if self.fields.content in ("html", "xhtml"):
             yield self._page(data, place, offset, member)
             return
         try:
@@ -163,7 +156,10 @@ class _FileReader:
         if self.fields.content in _MARKUP:
             text, title = _MARKUP[self.fields.content](text)
         if self.fields.split == "none":
-            yield self._draft(place, place, offset, member, text, title)
+            draft = self._draft(place, place, offset, member, text, title)
+            if self.tree is not None:
+                draft.metadata.update(self.tree.metadata(member or self.name, text))
+            yield draft
             return
         if self.fields.split == "chapters":
             for number, (heading, chapter) in enumerate(chapters(text, self.fields.chapter or CHAPTER)):
@@ -205,8 +201,11 @@ class _FileReader:
             html = decode_page(data, self.fields.encoding, self.config.max_bad_characters).text
         except UndecodableError as error:
             return self._failed("bad_encoding", f"{place}: {error}", data, offset)
+        extractor = self.config.extractor
+        if self.fields.content == "xhtml":
+            html, extractor = closed_elements(html), "plain_text"
         try:
-            page = extract_page(html, self.config.extractor)
+            page = extract_page(html, extractor)
         except Exception as error:  # a page that the parser refuses is a bad record, whatever it raises
             return self._failed("extraction_error", f"{place}: {type(error).__name__}: {error}", data, offset)
         return self._draft(place, place, offset, member, page.text, page.title, page.language)
@@ -228,64 +227,3 @@ class _FileReader:
     def _failed(self, reason: str, error: str, raw: bytes, offset: int = -1) -> Failed:
         index, self.index = self.index, self.index + 1
         return Failed(index, offset, reason, error, raw[:RAW_HEAD_BYTES] if reason == "record_too_large" else raw)
-
-
-class _BoundedTarInfo(tarfile.TarInfo):
-    """Refuses extended headers that would be read into memory whole, whatever size they claim."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> _BoundedTarInfo:
-        info = super().frombuf(buf, encoding, errors)
-        special = (
-            tarfile.XHDTYPE,
-            tarfile.XGLTYPE,
-            tarfile.SOLARIS_XHDTYPE,
-            tarfile.GNUTYPE_LONGNAME,
-            tarfile.GNUTYPE_LONGLINK,
-        )
-        if info.type in special and info.size > _MAX_TAR_HEADER_BYTES:
-            raise tarfile.ReadError(f"an extended header claims {info.size} bytes")
-        return info
-
-
-def _tar_members(stream: ByteStream) -> Iterator[_Member]:
-    with tarfile.open(fileobj=_Readable(stream), mode="r|", tarinfo=_BoundedTarInfo) as archive:  # type: ignore[call-overload]
-        for info in archive:
-            if info.isdir():
-                continue
-            refusal = _unsafe(info.name)
-            if not info.isfile():
-                refusal = "it is a link or a device, not a file"
-            yield _Member(info.name, info.size, refusal, lambda info=info: archive.extractfile(info))
-            archive.members = []  # the archive would remember every member for ever  # type: ignore[attr-defined]
-
-
-class _Readable:
-    """The part of a file object that a streaming tar reader uses; damage is an error, not an end."""
-
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
-
-    def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        if len(data) < size and self._stream.damage is not None:
-            raise EOFError(self._stream.damage)
-        return data
-
-
-def _zip_members(handle: BinaryIO) -> Iterator[_Member]:
-    with zipfile.ZipFile(handle) as archive:
-        for info in archive.infolist():
-            if info.is_dir():
-                continue
-            refusal = _unsafe(info.filename)
-            if stat.S_ISLNK(info.external_attr >> 16):
-                refusal = "it is a link"
-            yield _Member(info.filename, info.file_size, refusal, lambda info=info: archive.open(info))
-
-
-def _unsafe(name: str) -> str | None:
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
-        return "its name points outside the archive"
-    return None

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stages.ingest.byte_stream import ZstdDecoder
+from stages.ingest.zstd_decoder import ZstdDecoder
 
 #: Bytes in which the headers of a response must end.
 MAX_HEADER_BYTES = 64 << 10
@@ -69,8 +69,8 @@ def parse_head(message: bytes) -> ResponseHead:
             headers[name] += " " + text.strip()  # folded, as RFC 2616 allowed
             continue
         name, colon, value = text.partition(":")
-        name = name.strip().lower()
-        if colon and name:
+        name = name.strip().lower() if colon else ""  # a line that is no field cannot be gone on with
+        if name:
             headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
     return ResponseHead(int(status.group(1)), headers, end.end() if end else len(message))
 

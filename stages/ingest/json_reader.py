@@ -12,7 +12,7 @@ from data_specs.pair import Side, join_pair
 from stages.ingest.byte_stream import ByteStream
 from stages.ingest.charset import UndecodableError, decode_file
 from stages.ingest.extract import normal_language
-from stages.ingest.line_reader import read_lines
+from stages.ingest.line_reader import broken_compression, read_lines
 from stages.ingest.options import IngestConfig, JsonFields
 from stages.ingest.record import RAW_HEAD_BYTES, Draft, Dropped, Failed, Outcome
 
@@ -40,19 +40,24 @@ def _read_lines(
     stream: ByteStream, name: str, start: int, end: int | None, fields: JsonFields, config: IngestConfig
 ) -> Iterator[Outcome]:
     index = 0
-    for line in read_lines(stream, start=start, end=end, max_bytes=config.max_record_bytes):
-        if not line.data.strip():
-            continue  # an empty line is no record
-        offset = -1 if stream.compressed else line.position
-        if line.num_bytes > config.max_record_bytes:
-            error = f"the line has {line.num_bytes} bytes (limit max_record_bytes {config.max_record_bytes})"
-            yield Failed(index, offset, "record_too_large", f"{name}: {error}", line.data)
-        else:
-            yield _line_draft(line.data, index, offset, f"{name}#{line.position}", name, fields, config)
+    while True:
+        for line in read_lines(stream, start=start, end=end, max_bytes=config.max_record_bytes):
+            if not line.data.strip():
+                continue  # an empty line is no record
+            offset = -1 if stream.compressed else line.position
+            if line.num_bytes > config.max_record_bytes:
+                error = f"the line has {line.num_bytes} bytes (limit max_record_bytes {config.max_record_bytes})"
+                yield Failed(index, offset, "record_too_large", f"{name}: {error}", line.data)
+            else:
+                yield _line_draft(line.data, index, offset, f"{name}#{line.position}", name, fields, config)
+            index += 1
+        if stream.damage is None:
+            return
+        yield broken_compression(stream, name, index)
         index += 1
-    if stream.damage is not None:
-        error = f"{name}: {stream.damage}; what follows is lost, fetch the file again"
-        yield Failed(index, -1, "broken_compression", error, b"")
+        # what is left of a cut line is no JSON and fails on its own; where members end with lines nothing is cut
+        if not stream.recover(b""):
+            return
 
 
 def _line_draft(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stages.ingest.byte_stream import ByteStream
-from stages.ingest.record import RAW_HEAD_BYTES
+from stages.ingest.record import RAW_HEAD_BYTES, Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,24 @@ def read_lines(stream: ByteStream, *, start: int, end: int | None, max_bytes: in
             pending.append(pieces[-1])
     if pending_bytes and (end is None or position < end):
         yield _line(position, pending, pending_bytes, max_bytes)
+
+
+def broken_compression(stream: ByteStream, name: str, index: int) -> Failed:
+    """The failure that stands for what damage took; call it before :func:`resume_lines`."""
+    error = f"{name}: {stream.damage}; what it held is lost, fetch the file again"
+    return Failed(index, -1, "broken_compression", error, b"")
+
+
+def resume_lines(stream: ByteStream) -> bool:
+    """After damage: go on at the first line that begins behind it; False when no sound place is left.
+
+    Many tools compress a file in members or frames of some megabytes, so that one damaged does not end the file.
+    """
+    if not stream.recover(b""):
+        return False
+    while (piece := stream.read_line(64 << 10)) and not piece.endswith(b"\n"):
+        pass
+    return True
 
 
 def _line(position: int, pieces: list[bytes], num_bytes: int, max_bytes: int) -> Line:

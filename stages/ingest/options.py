@@ -15,7 +15,8 @@ from data_specs.source import SourceCard
 
 EXTRACTORS = ("resiliparse", "plain_text")
 SPLITS = ("none", "lines", "paragraphs", "chapters")
-CONTENTS = ("text", "html", "markdown", "rst")
+PAIR_SPLITS = ("lines", "none", "segments")
+CONTENTS = ("text", "html", "xhtml", "markdown", "rst", "code")
 #: A line that opens a chapter when the card gives no pattern: Chapter IV, CHAPTER 4., 第三回 ..., 卷二.
 CHAPTER = (
     r"(?:chapter|book|part|act|canto)\s+(?:[0-9]+|[ivxlcdm]+|[a-z]+teen|one|two|three|four|five|six|seven|eight|nine|ten)"
@@ -93,11 +94,14 @@ class CsvFields(JsonFields):
 
     delimiter: str | None = None  # None: a tab when the name has .tsv in it, else a comma
     columns: tuple[str, ...] | None = None  # names of the columns of a table without a row of names
+    quote: str = '"'  # of cells that hold delimiters or line ends; "": it is a character, as in most TSV of sentences
 
     def __post_init__(self) -> None:
         JsonFields.__post_init__(self)
         if self.records is not None:
             raise ValueError("records: a table has rows and no path to them; leave it out")
+        if self.quote not in ('"', ""):
+            raise ValueError(f"quote {self.quote!r} must be '\"' or empty")
         if self.delimiter is not None and (len(self.delimiter.encode()) != 1 or self.delimiter in '"\r\n'):
             raise ValueError(f"delimiter {self.delimiter!r} must be one ASCII character and no quote or line end")
 
@@ -119,7 +123,10 @@ class FileFields:
     encoding: str | None = None  # None: UTF-8, else detected
     split: str = "none"  # none: a file is a document; lines, paragraphs (parted by blank lines), chapters
     chapter: str | None = None  # pattern of a line that opens a chapter; its first group is the title. None: CHAPTER
-    content: str = "text"  # html: the main text is extracted; markdown, rst: marks are taken out
+    #: html: the main text of a page; xhtml: all of it, as in books; markdown, rst: without marks; code: with
+    #: repository, path, language and licence
+    content: str = "text"
+    repository: str | None = None  # code: what the repository is called. None: its root folder, or the archive's name
     members: tuple[str, ...] = ("*",)  # archives: glob patterns of the member names to read; others are dropped
 
     def __post_init__(self) -> None:
@@ -128,8 +135,13 @@ class FileFields:
             raise ValueError(f"split {self.split!r} is unknown.{nearest(self.split, SPLITS)}")
         if self.content not in CONTENTS:
             raise ValueError(f"content {self.content!r} is unknown.{nearest(self.content, CONTENTS)}")
-        if self.content == "html" and self.split != "none":
-            raise ValueError(f"content 'html' with split {self.split!r}: a page is one document; use split 'none'")
+        if self.repository is not None and self.content != "code":
+            raise ValueError(f"repository is given and content is {self.content!r}; use content 'code'")
+        if self.content in ("html", "xhtml", "code") and self.split != "none":
+            what = "a file" if self.content == "code" else "a page"
+            raise ValueError(
+                f"content {self.content!r} with split {self.split!r}: {what} is one document; use split 'none'"
+            )
         if self.chapter is not None:
             if self.split != "chapters":
                 raise ValueError(f"chapter is given and split is {self.split!r}; use split 'chapters'")
@@ -162,14 +174,14 @@ class PairFields:
 
     pair: tuple[str, str]  # languages of the two sides
     sides: tuple[str, str]  # name patterns with one ``*`` or none
-    split: str = "lines"  # lines: the n-th lines are a pair; none: the two files are one
+    split: str = "lines"  # lines: the n-th lines are a pair; none: the two files are one; segments: SGML <seg> by id
     encoding: str | None = None  # None: UTF-8, else detected, of each file
 
     def __post_init__(self) -> None:
         _check_pair(self.pair)
         _check_encoding(self.encoding)
-        if self.split not in ("none", "lines"):
-            raise ValueError(f"split {self.split!r} must be 'lines' or 'none'.{nearest(self.split, ('none', 'lines'))}")
+        if self.split not in PAIR_SPLITS:
+            raise ValueError(f"split {self.split!r} is unknown.{nearest(self.split, PAIR_SPLITS)}")
         if self.sides[0] == self.sides[1]:
             raise ValueError(f"sides: both are {self.sides[0]!r}")
         num_stars = [side.count("*") for side in self.sides]

@@ -1,4 +1,4 @@
-"""Two files that say the same in two languages become pair documents, line by line or as wholes."""
+"""Two files that say the same in two languages become pair documents: line by line, as wholes, or by segment ids."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from stages.ingest.line_charset import decode_line, sampled_charset
 from stages.ingest.line_reader import Line, read_lines
 from stages.ingest.options import IngestConfig, PairFields
 from stages.ingest.record import RAW_HEAD_BYTES, Draft, Dropped, Failed, Outcome
+from stages.ingest.segment_reader import read_segment_pair
 
 
 def read_file_pair(
@@ -20,6 +21,9 @@ def read_file_pair(
 
     Line by line, files of unequal length are one failure: which of their pairs are shifted nobody can tell.
     """
+    if fields.split == "segments":
+        yield from read_segment_pair(paths, names, fields, config)
+        return
     if fields.split == "lines" and (error := _unequal(paths, names, config)):
         yield Failed(0, -1, "not_aligned", error, b"")
         return

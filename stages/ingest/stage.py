@@ -6,7 +6,6 @@ accounted for. ``document`` counts what came out: expanded = kept = rows written
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any, ClassVar
 from data_specs.errors import DataError
 from data_specs.ledger import DROPPED, EXPANDED, FAILED, IN, KEPT
 from data_specs.source import SourceCard
+from data_specs.storage import status
 from stages.base import Port, Stage, StageContext, UnitOutput, Work
 from stages.ingest.byte_stream import open_stream
 from stages.ingest.document_table import DocumentTable
@@ -43,7 +43,7 @@ from stages.ingest.wiki_reader import read_wiki
 class Ingest(Stage[IngestConfig]):
     """Reads every record of its sources; a record becomes a document, is dropped by name, or goes to quarantine."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     config_type: ClassVar[type] = IngestConfig
     inputs: ClassVar[Mapping[str, Port]] = {"sources": Port("source", many=True)}
     output: ClassVar[str] = "documents"
@@ -150,10 +150,10 @@ def read_piece(piece: Piece, card: SourceCard, config: IngestConfig) -> Iterator
 
 def _check_unchanged(piece: Piece, card: SourceCard) -> None:
     try:
-        num_bytes = os.stat(piece.path).st_size
+        now = status(piece.path)
     except OSError as error:
         raise DataError(f"source {card.name!r}: cannot read {piece.path}: {error.strerror}") from None
-    if num_bytes != piece.num_bytes:
+    if now.num_bytes != piece.num_bytes or now.digest not in (None, piece.sha256):
         raise DataError(f"source {card.name!r}: {piece.path} changed since it was listed; plan the run again")
 
 

@@ -16,7 +16,7 @@ from stages.ingest.byte_stream import ByteStream
 from stages.ingest.charset import UndecodableError
 from stages.ingest.json_reader import to_draft
 from stages.ingest.line_charset import decode_line, sampled_charset
-from stages.ingest.line_reader import Line, read_lines
+from stages.ingest.line_reader import Line, broken_compression, read_lines, resume_lines
 from stages.ingest.options import CsvFields, IngestConfig, JsonFields, ParquetFields
 from stages.ingest.record import RAW_HEAD_BYTES, Failed, Outcome
 
@@ -36,67 +36,94 @@ def read_csv(stream: ByteStream, name: str, fields: CsvFields, config: IngestCon
         return
     delimiter = fields.delimiter or ("\t" if ".tsv" in name.lower() else ",")
     columns = list(fields.columns) if fields.columns is not None else None
-    rows = _Rows(stream, delimiter, config.max_record_bytes)
-    rows.num_columns = None if columns is None else len(columns)
     index = 0
-    for line in rows:
-        offset = -1 if stream.compressed else line.position
-        if line.num_bytes > config.max_record_bytes:
-            error = f"the row has {line.num_bytes} bytes (limit max_record_bytes {config.max_record_bytes})"
-            yield Failed(index, offset, "record_too_large", f"{name}: {error}", line.data)
-            index += 1
-            continue
-        try:
-            text = decode_line(line.data.removesuffix(b"\r"), charset, fields.encoding is not None, config)
-            cells = _cells(text, delimiter)
-        except UndecodableError as error:
-            yield Failed(index, offset, "bad_encoding", f"{name}: row {index}: {error}", line.data)
-            index += 1
-            continue
-        except csv.Error as error:
-            cause = f"{name}: row {index}: {error}; correct its quotes"
-            yield Failed(index, offset, "bad_row", cause, line.data[:RAW_HEAD_BYTES])
-            index += 1
-            continue
-        if columns is None:
-            columns = [column.strip() for column in cells]
-            if missing := _missing(fields.text_paths, columns):
-                yield _no_column(missing, columns, name, line.data)
-                return
-            rows.num_columns = len(columns)
-        elif len(cells) != len(columns):
-            cause = f"row {index} has {len(cells)} cells and the table {len(columns)} columns"
-            remedy = f"quote cells that hold {delimiter!r}"
-            yield Failed(index, offset, "wrong_columns", f"{name}: {cause}; {remedy}", line.data)
-            index += 1
-        else:
-            record = dict(zip(columns, cells, strict=True))
-            yield to_draft(record, index, offset, f"{name}#{line.position}", name, fields)
-            index += 1
-    if stream.damage is not None:
-        yield Failed(index, -1, "broken_compression", f"{name}: {stream.damage}; what follows is lost", b"")
+    while True:
+        rows = _Rows(stream, delimiter, fields.quote, config.max_record_bytes)
+        rows.num_columns = None if columns is None else len(columns)
+        for line in rows:
+            offset = -1 if stream.compressed else line.position
+            cells = _line_cells(line, index, offset, name, rows, charset, fields, config)
+            if isinstance(cells, Failed):
+                yield cells
+                index += 1
+            elif columns is None:
+                columns = [column.strip() for column in cells]
+                if missing := _missing(fields.text_paths, columns):
+                    yield _no_column(missing, columns, name, line.data)
+                    return
+                rows.num_columns = len(columns)
+            elif len(cells) != len(columns):
+                cause = f"row {index} has {len(cells)} cells and the table {len(columns)} columns"
+                remedy = f"quote cells that hold {delimiter!r}"
+                yield Failed(index, offset, "wrong_columns", f"{name}: {cause}; {remedy}", line.data)
+                index += 1
+            else:
+                record = dict(zip(columns, cells, strict=True))
+                yield to_draft(record, index, offset, f"{name}#{line.position}", name, fields)
+                index += 1
+        if stream.damage is None:
+            return
+        yield broken_compression(stream, name, index)
+        index += 1
+        if not resume_lines(stream):
+            return
+
+
+def _line_cells(
+    line: Line, index: int, offset: int, name: str, rows: _Rows, charset: str, fields: CsvFields, config: IngestConfig
+) -> list[str] | Failed:
+    """Cells of one framed row, or why there are none."""
+    if line.num_bytes > config.max_record_bytes:
+        error = f"the row has {line.num_bytes} bytes (limit max_record_bytes {config.max_record_bytes})"
+        return Failed(index, offset, "record_too_large", f"{name}: {error}", line.data)
+    try:
+        return rows.cells(decode_line(line.data.removesuffix(b"\r"), charset, fields.encoding is not None, config))
+    except UndecodableError as error:
+        return Failed(index, offset, "bad_encoding", f"{name}: row {index}: {error}", line.data)
+    except csv.Error as error:
+        cause = f"{name}: row {index}: {error}; correct its quotes"
+        return Failed(index, offset, "bad_row", cause, line.data[:RAW_HEAD_BYTES])
 
 
 def read_parquet(handle: BinaryIO, name: str, fields: ParquetFields, config: IngestConfig) -> Iterator[Outcome]:
-    """Records of a Parquet file; only the columns that the card names are read. ``record_index`` is the row."""
+    """Records of a Parquet file; only the columns that the card names are read. ``record_index`` is the row.
+
+    A damaged row group costs its own rows, from the damage on, as one failure.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    broken = (pa.ArrowException, OSError, UnicodeDecodeError)
     index = 0
     try:
-        with pq.ParquetFile(handle, pre_buffer=False, buffer_size=1 << 20) as file:
+        with pq.ParquetFile(handle, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
             if missing := _missing(fields.text_paths, names):
                 yield _no_column(missing, names, name, b"")
                 return
             wanted = [column for column in names if column in _columns(fields)]
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
-                for record in batch.to_pylist():
-                    yield _bounded_draft(record, index, name, fields, config)
-                    index += 1
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        cause = f"{name}: the Parquet file is broken at or behind row {index} ({error}); fetch the file again"
+            first = 0
+            for group in range(file.num_row_groups):
+                index, first = first, first + file.metadata.row_group(group).num_rows
+                try:
+                    for batch in file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=wanted):
+                        for record in batch.to_pylist():
+                            yield _bounded_draft(record, index, name, fields, config)
+                            index += 1
+                except broken as error:
+                    cause = (
+                        f"{name}: rows {index} to {first - 1} (row group {group}) cannot be read ({_one_line(error)})"
+                    )
+                    yield Failed(index, -1, "broken_table", f"{cause}; fetch the file again", b"")
+    except broken as error:
+        cause = (
+            f"{name}: the Parquet file is broken at or behind row {index} ({_one_line(error)}); fetch the file again"
+        )
         yield Failed(index, -1, "broken_table", cause, b"")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _bounded_draft(record: Any, index: int, name: str, fields: JsonFields, config: IngestConfig) -> Outcome:
@@ -141,11 +168,12 @@ class _Rows:
     file comes before it is closed, or when the row would not have as many cells as the table has columns.
     """
 
-    def __init__(self, stream: ByteStream, delimiter: str, max_bytes: int) -> None:
+    def __init__(self, stream: ByteStream, delimiter: str, quote: str, max_bytes: int) -> None:
         self.num_columns: int | None = None  # of the table, once known
         self._lines = read_lines(stream, start=0, end=None, max_bytes=max_bytes)
         self._waiting: deque[Line] = deque()  # read ahead in vain
         self._delimiter = delimiter
+        self._quote = quote
         self._max_bytes = max_bytes
 
     def __iter__(self) -> Iterator[Line]:
@@ -153,12 +181,23 @@ class _Rows:
             if line.data.strip():  # an empty line is no row
                 yield self._row(line)
 
+    def cells(self, row: str) -> list[str]:
+        """Cells of a framed row. Quotes that do not stand around a cell are characters, where the row then has its
+        cells: ``"No" he said`` keeps them."""
+        if not self._quote:
+            return row.split(self._delimiter)
+        try:
+            return _cells(row, self._delimiter, strict=True)
+        except csv.Error:
+            literal = row.split(self._delimiter)
+            return literal if len(literal) == self.num_columns else _cells(row, self._delimiter)
+
     def _next(self) -> Line | None:
         return self._waiting.popleft() if self._waiting else next(self._lines, None)
 
     def _row(self, line: Line) -> Line:
         delimiter = self._delimiter.encode()
-        if line.num_bytes > self._max_bytes or not _is_open(line.data, False, delimiter):
+        if not self._quote or line.num_bytes > self._max_bytes or not _is_open(line.data, False, delimiter):
             return line
         joined, num_bytes, is_open = [line], line.num_bytes, True
         while is_open and len(joined) < _MAX_ROW_LINES and (following := self._next()) is not None:

@@ -21,8 +21,9 @@ WANTED_TYPES = ("response", "conversion")
 _VERSION = b"WARC/"
 _SEPARATORS = b"\r\n"
 _MAX_SEPARATOR_BYTES = 64
-#: A record start inside content that was taken too long.
-_INNER_RECORD = re.compile(rb"\n(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")
+#: A record start inside content that was taken too long. What was cut may have ended anywhere in a line.
+_INNER_RECORD = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n(?=WARC-|Content-)", re.I)
+_RUN_ON = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n\Z", re.I)
 #: Records up to this size are always read, so that a wrong length shows whatever their type.
 _ALWAYS_READ_BYTES = 1 << 20
 
@@ -113,6 +114,12 @@ def _read_headers(stream: ByteStream) -> tuple[bytes, dict[str, str]]:
     name = ""
     while total < MAX_HEADER_BYTES:
         line = stream.read_line(MAX_HEADER_BYTES)
+        if lines and (start := _run_on(line, stream)) is not None:
+            # the header was cut, and the next record begins in the middle of its line
+            stream.unread(line[start:])
+            headers.pop("content-length", None)
+            lines.append(line[:start])
+            break
         total += len(line)
         lines.append(line)
         if line in (b"", b"\r\n", b"\n"):
@@ -122,8 +129,8 @@ def _read_headers(stream: ByteStream) -> tuple[bytes, dict[str, str]]:
             headers[name] = f"{headers[name]} {text.strip()}".strip()
             continue
         name, colon, value = text.partition(":")
-        name = name.strip().lower()
-        if colon:
+        name = name.strip().lower() if colon else ""  # a line that is no field cannot be gone on with
+        if name:
             headers.setdefault(name, value.strip())  # the first of a repeated field counts
     return b"".join(lines), headers
 
@@ -140,9 +147,9 @@ def _is_delimited(stream: ByteStream) -> bool:
 def _resume_inside(stream: ByteStream, content: bytes) -> bool:
     """Go on at a record that begins inside ``content``, which was taken too long; False when there is none."""
     inner = _INNER_RECORD.search(content + stream.peek(_MAX_SEPARATOR_BYTES))
-    if inner is None or inner.end() > len(content):
+    if inner is None or inner.start() >= len(content):
         return False
-    stream.unread(content[inner.end() :])
+    stream.unread(content[inner.start() :])
     return True
 
 
@@ -174,7 +181,17 @@ def _skip_to_record(stream: ByteStream) -> bytes:
         line = stream.read_line(MAX_HEADER_BYTES)
         if not line:
             break
+        if (start := _run_on(line, stream)) is not None:
+            stream.unread(line[start:])
+            return head + line[: max(0, min(start, RAW_HEAD_BYTES - len(head)))]
         if len(head) < RAW_HEAD_BYTES:
             head += line[:RAW_HEAD_BYTES]
         at_line_start = line.endswith(b"\n")
     return head
+
+
+def _run_on(line: bytes, stream: ByteStream) -> int | None:
+    """Where in ``line``, which was just taken, a record begins behind something else; None where none does."""
+    found = _RUN_ON.search(line)
+    follows = stream.peek(8).lower() if found is not None else b""
+    return found.start() if found is not None and follows.startswith((b"warc-", b"content-")) else None

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
 from stages.ingest.arc_reader import ARC_MAGIC, read_arc
+from stages.ingest.archive_members import ARCHIVE_ERRORS, open_zip_member
 from stages.ingest.byte_stream import ByteStream
 from stages.ingest.options import IngestConfig
 from stages.ingest.record import Failed
@@ -22,7 +22,6 @@ from stages.ingest.warc_reader import WarcRecord, read_warc
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _RECORDS = re.compile(r"(?:^|/)archive/[^/]+\.(?:warc|arc)(?:\.gz|\.zst|\.lz4)?$", re.I)
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError)
 
 
 def read_web_archive(
@@ -61,11 +60,11 @@ def _read_wacz(handle: BinaryIO, num_bytes: int, config: IngestConfig) -> Iterat
                         # a place inside a member is no place in the file
                         yield replace(record, record_index=index, record_offset=-1)
                         index += 1
-                except _ZIP_ERRORS as error:
+                except ARCHIVE_ERRORS as error:
                     cause = f"{info.filename}: {type(error).__name__}: {error}; fetch the file again"
                     yield Failed(index, -1, "broken_member", cause, b"")
                     index += 1
-    except _ZIP_ERRORS as error:
+    except ARCHIVE_ERRORS as error:
         cause = f"the package is broken ({type(error).__name__}: {error}); fetch the file again"
         yield Failed(index, -1, "broken_archive", cause, b"")
 
@@ -73,5 +72,5 @@ def _read_wacz(handle: BinaryIO, num_bytes: int, config: IngestConfig) -> Iterat
 def _member_records(
     package: zipfile.ZipFile, info: zipfile.ZipInfo, config: IngestConfig
 ) -> Iterator[WarcRecord | Failed]:
-    with package.open(info) as member:
+    with open_zip_member(package, info) as member:
         yield from _read_records(ByteStream(member, info.file_size), config)  # type: ignore[arg-type]

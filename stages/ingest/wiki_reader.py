@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from stages.ingest.byte_stream import ByteStream
 from stages.ingest.extract import normal_language
+from stages.ingest.line_reader import broken_compression
 from stages.ingest.options import IngestConfig, MediaWikiFields
 from stages.ingest.record import RAW_HEAD_BYTES, Draft, Dropped, Failed, Outcome
 from stages.ingest.wikitext import plain_text
@@ -48,18 +49,23 @@ def read_wiki(stream: ByteStream, name: str, fields: MediaWikiFields, config: In
     """Outcomes of one dump file. ``record_index`` counts pages; ``record_offset`` is exact in a plain file."""
     wiki = read_head(stream)
     index = 0
-    for frame in _frames(stream, config.max_record_bytes):
-        offset = -1 if stream.compressed else frame.position
-        if frame.problem is not None:
-            reason = "record_too_large" if "limit" in frame.problem else "bad_page"
-            yield Failed(index, offset, reason, f"{name}: page {index}: {frame.problem}", frame.data[:RAW_HEAD_BYTES])
-        else:
-            yield _page_draft(frame.data, index, offset, name, wiki, fields)
+    while True:
+        for frame in _frames(stream, config.max_record_bytes):
+            offset = -1 if stream.compressed else frame.position
+            if frame.problem is not None:
+                reason = "record_too_large" if "limit" in frame.problem else "bad_page"
+                error = f"{name}: page {index}: {frame.problem}"
+                yield Failed(index, offset, reason, error, frame.data[:RAW_HEAD_BYTES])
+            else:
+                yield _page_draft(frame.data, index, offset, name, wiki, fields)
+            index += 1
+        if stream.damage is None:
+            break
+        yield broken_compression(stream, name, index)
         index += 1
-    if stream.damage is not None:
-        error = f"{name}: {stream.damage}; what follows is lost, fetch the file again"
-        yield Failed(index, -1, "broken_compression", error, b"")
-    elif index == 0:
+        if not stream.recover(b""):  # dumps in many streams, a hundred pages each, go on behind a damaged one
+            return
+    if index == 0:
         yield Failed(0, 0, "not_a_dump", f"{name}: no <page> in it; is it a MediaWiki XML dump?", b"")
 
 

@@ -1,9 +1,10 @@
 """MediaWiki's wikitext to plain text, for articles of Wikipedia.
 
-What carries prose stays: paragraphs, headings, lists, link labels, formulae, code. What is laid out goes: tables,
-templates, references, files, categories. Chinese articles mark words that differ by region, ``-{zh-hans:网络;
-zh-hant:網路}-``; the variant asked for is taken. A few templates only wrap words in the middle of a sentence, and
-those words stay (:data:`_WRAPPING`). Every pass is linear in the text, whatever is left open in it.
+What carries prose stays: paragraphs, headings, lists, link labels, formulae, code, and tables of data
+(:mod:`stages.ingest.wiki_table`). What is laid out goes: boxes, templates, references, files, categories. Chinese
+articles mark words that differ by region, ``-{zh-hans:网络; zh-hant:網路}-``; the variant asked for is taken. A few
+templates only wrap words in the middle of a sentence, and those words stay (:data:`_WRAPPING`). Every pass is linear in
+the text, whatever is left open in it.
 
 Syntax: mediawiki.org, "Help:Formatting", "Help:Tables", "Writing systems/Syntax". A general parser
 (mwparserfromhell) was not taken: templates make up most of what it builds a tree of, and here they are cut.
@@ -14,6 +15,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Collection, Sequence
+
+from stages.ingest.wiki_table import without_layout
 
 #: Elements that go with what they hold.
 _CUT_ELEMENTS = (
@@ -31,8 +34,11 @@ _WRAPPING: dict[str, tuple[int, ...]] = {
     "convert": (1, 2), "cvt": (1, 2), "le": (1,), "link-en": (1,), "link-de": (1,), "link-fr": (1,), "link-ja": (1,),
     "link-ko": (1,), "ilh": (1,), "ill": (1,), "tsl": (3,), "abbr": (1,), "formatnum": (1,),
     "val": (1,), "math": (1,), "mvar": (1,), "sup": (1,), "sub": (1,), "quote": (1,), "cquote": (1,),
-    "blockquote": (1,),
+    "blockquote": (1,), "smaller": (1,), "nts": (1,), "flag": (1,), "flagcountry": (1,), "angbr": (1,),
+    "vanchor": (1,), "keypress": (1,), "native name": (2,), "dts": (1, 2, 3), "sort": (2,),
 }  # fmt: skip
+#: Templates that spell something out of all their arguments: what stands before and between them.
+_SPELLED = {"as of": ("As of ", " "), "chem": ("", ""), "chem2": ("", ""), "frac": ("", "/"), "em dash": ("—", "")}
 #: Sections at the end of an article that hold lists of sources and links, in English, Chinese and Vietnamese.
 _END_SECTIONS = frozenset((
     "references", "external links", "further reading", "see also", "notes", "footnotes", "bibliography",
@@ -78,7 +84,7 @@ def plain_text(wikitext: str, namespaces: Collection[str] = (), variants: Sequen
     text = _PARAMETER.sub(lambda found: found.group(1).partition("|")[2], text)
     text = _repeat(_TEMPLATE, lambda found: _template(found.group(1)), text)
     text = re.sub(r"\{\{[^\n]*|\}\}", "", text)  # what was never closed, to the end of its line
-    text = _without_tables(text)
+    text = without_layout(text)
     cut = _CUT_NAMESPACES | set(namespaces)
     text = _repeat(_LINK, lambda found: _link(found.group(1), cut), text)
     text = _EXTERNAL.sub(lambda found: found.group(1).strip(), text)
@@ -129,10 +135,12 @@ def _cut_element(text: str, name: str, replace: Callable[[str], str]) -> str:
 
 
 def _put_literals_aside(text: str, literals: list[str]) -> str:
-    def replacement(before: str, after: str) -> Callable[[str], str]:
+    def replacement(before: str, after: str, links_inside: bool) -> Callable[[str], str]:
         def put_aside(content: str) -> str:
             # an element inside another was put aside before it
             content = _MARK.sub(lambda found: literals[int(found.group(1))], html.unescape(content))
+            if links_inside:
+                content = _LINK.sub(lambda found: _link(found.group(1), ()), content)
             shown = content.strip() if before == "$" else content
             literals.append(f"{before}{shown}{after}" if content.strip() else "")
             return f"{_MARK_OPEN}{len(literals) - 1}{_MARK_CLOSE}"
@@ -140,7 +148,7 @@ def _put_literals_aside(text: str, literals: list[str]) -> str:
         return put_aside
 
     for name, (before, after) in _LITERAL_ELEMENTS.items():
-        text = _cut_element(text, name, replacement(before, after))
+        text = _cut_element(text, name, replacement(before, after, links_inside=name == "code"))
     return text
 
 
@@ -168,9 +176,12 @@ def _template(content: str) -> str:
     if ":" in name and not rest:
         name, _, rest = name.partition(":")  # {{formatnum:1234}}
     shown = (1,) if name.startswith("lang-") else _WRAPPING.get(name)  # {{lang-de|Haus}} and its kind
-    if shown is None:
+    if shown is None and name not in _SPELLED:
         return ""
     arguments = [argument.strip() for argument in _arguments(rest)]
+    if shown is None:
+        before, between = _SPELLED[name]
+        return before + between.join(argument for argument in arguments if not _is_named(argument))
     numbered = {str(number): value for number, value in enumerate((a for a in arguments if not _is_named(a)), 1)}
     for argument in arguments:
         key, equals, value = argument.partition("=")
@@ -194,26 +205,6 @@ def _arguments(text: str) -> list[str]:
         else:
             depth = max(0, depth + (1 if found.group() == "[[" else -1))
     return [*parts, text[start:]]
-
-
-def _without_tables(text: str) -> str:
-    """``text`` without the lines between ``{|`` and ``|}``; of a table that never ends, without its own lines."""
-    kept: list[str] = []
-    tables: list[int] = []  # length of ``kept`` where each open table began
-    for line in text.split("\n"):
-        stripped = line.lstrip(" \t:*#")
-        if stripped.startswith("{|"):
-            tables.append(len(kept))
-        if not tables:
-            kept.append(line)
-        elif stripped.startswith("|}"):
-            start = tables.pop()
-            del kept[start:]
-            if not tables:
-                kept.append(stripped[2:])
-        elif not stripped.startswith(("|", "!", "{|")):
-            kept.append(line)  # goes when the table ends
-    return "\n".join(kept)
 
 
 def _link(content: str, cut: Collection[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import os
@@ -115,3 +116,81 @@ def test_most_remaining_bounds_what_is_left(tmp_path: Path) -> None:
             stream.skip(true_size - 10)
             assert stream.most_remaining() >= 10
             assert io.BytesIO(stream.read(100)).getbuffer().nbytes == 10
+
+
+SKIPPABLE = b"\x53\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"notes"
+
+
+def zstd_file(texts: list[bytes], dictionary: zstandard.ZstdCompressionDict | None = None) -> list[bytes]:
+    """A frame for each text."""
+    pack = zstandard.ZstdCompressor(dict_data=dictionary, write_checksum=True)
+    return [pack.compress(text) for text in texts]
+
+
+def read_all(path: Path, data: bytes) -> bytes:
+    path.write_bytes(data)
+    with open_stream(path) as (_, stream):
+        assert stream.compressed
+        found = b"".join(stream.blocks())
+        assert stream.damage is None
+        return found
+
+
+def test_skippable_zstd_frames_hold_nothing_to_read(tmp_path: Path) -> None:
+    first, second = zstd_file([b"first ", b"second"])
+    assert read_all(tmp_path / "a.zst", SKIPPABLE + first + SKIPPABLE + second + SKIPPABLE) == b"first second"
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_zstd_dictionary_at_the_beginning_is_used(tmp_path: Path, is_packed: bool) -> None:
+    texts = [b"WARC/1.1 response https://example.org/page/%d with words in it" % number for number in range(500)]
+    trained = zstandard.train_dictionary(2048, texts)
+    data = trained.as_bytes()
+    packed = zstandard.ZstdCompressor().compress(data) if is_packed else data
+    head = b"\x5d\x2a\x4d\x18" + len(packed).to_bytes(4, "little") + packed
+    frames = zstd_file(texts, zstandard.ZstdCompressionDict(data))
+    assert read_all(tmp_path / "a.zst", head + b"".join(frames)) == b"".join(texts)
+    path = tmp_path / "b.zst"
+    path.write_bytes(head + b"".join(frames))
+    with open_stream(path) as (_, stream):
+        assert stream.seekable_offset() == -1  # who starts in the middle has no dictionary
+    path.write_bytes(b"".join(frames))
+    with open_stream(path) as (_, stream):
+        assert stream.read(10) == b""
+        assert "damaged" in str(stream.damage)
+
+
+@pytest.mark.parametrize("kind", ["zstd", "bzip2"])
+def test_recovery_of_zstd_and_bzip2_skips_the_damaged_frame(tmp_path: Path, kind: str) -> None:
+    texts = [b"REC" + os.urandom(5000), b"other", b"REC sound"]
+    frames = zstd_file(texts) if kind == "zstd" else [bz2.compress(text) for text in texts]
+    broken = bytearray(frames[0])
+    broken[2500] ^= 0xFF
+    path = tmp_path / "data"
+    path.write_bytes(bytes(broken) + frames[1] + frames[2])
+    with open_stream(path) as (_, stream):
+        stream.read(10_000)
+        assert "damaged" in str(stream.damage)
+        assert stream.recover(b"REC")
+        assert (stream.damage, stream.read(100)) == (None, b"REC sound")
+        assert not stream.recover(b"nothing begins like this")
+
+
+def test_a_zstd_bomb_comes_in_bounded_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(zstandard.ZstdCompressor().compress(bytes(300 << 20)))
+    with open_stream(path) as (_, stream):
+        largest = max(map(len, stream.blocks()))
+        assert stream.position == 300 << 20
+    assert largest <= 32 << 20
+
+
+def test_a_range_far_into_a_plain_file_is_sought(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(TEXT * 3)
+    with open_stream(path) as (handle, stream):
+        assert stream.skip(len(TEXT) * 2 + 5) == len(TEXT) * 2 + 5
+        assert stream.position == handle.tell() == len(TEXT) * 2 + 5
+        assert stream.read(20) == TEXT[5:25]
+        assert stream.skip(10**12) == len(TEXT) - 25
+        assert (stream.read(1), stream.damage) == (b"", None)

@@ -6,7 +6,7 @@ import codecs
 
 import pytest
 
-from stages.ingest.charset import UndecodableError, decode_file, decode_page, known_charset, meta_charset
+from stages.ingest.charset import Decoded, UndecodableError, decode_file, decode_page, known_charset, meta_charset
 
 CHINESE = "大模型的训练数据需要清洗，港口的早晨非常安静。" * 5
 LIMIT = 0.01
@@ -88,3 +88,19 @@ def test_the_meta_label_is_found_only_where_it_counts() -> None:
     assert meta_charset(b'<meta charset="gbk">') == "gbk"
     assert meta_charset(b"<?xml version='1.0' encoding='Big5'?>") == "Big5"
     assert meta_charset(b" " * 1024 + b'<meta charset="gbk">') is None
+
+
+@pytest.mark.parametrize("name", ["gb18030", "big5hkscs", "euc_jp", "hz", "iso2022_jp", "koi8-r"])
+def test_charsets_of_files_are_detected(name: str) -> None:
+    text = {
+        "big5hkscs": "港口的早晨非常安靜，漁船在日出之前離開，孩子們還在睡覺。我們認為這是一個很好的開始。",
+        "euc_jp": "港の朝はとても静かで、漁船は日の出前に出て行きます。子供たちはまだ寝ています。",
+        "iso2022_jp": "港の朝はとても静かで、漁船は日の出前に出て行きます。",
+        "koi8-r": "Утром в гавани очень тихо, рыбацкие лодки уходят до восхода солнца. Дети ещё спят.",
+    }.get(name, "港口的早晨非常安静，渔船在日出之前离开，孩子们还在睡觉。")
+    assert decode_file((text * 4).encode(name), None, 0.01).text == text * 4
+
+
+def test_programs_with_shift_marks_stay_as_they_are() -> None:
+    code = '(format t "~{~a~^, ~}" items) ; ~{ab~} {x~}\n' * 20
+    assert decode_file(code.encode(), None, 0.01) == Decoded(code, "utf-8")

@@ -126,6 +126,7 @@ def test_only_cards_named_so_read_an_evaluation_set(shared_data: Path) -> None:
         card = load_card(name, [])
         card_fields(card)
         for _, path in list_files(card, shared_data):
+            path = Path(path)
             assert ("eval-zh" in path.relative_to(shared_data).parts) == name.startswith("eval_"), name
 
 

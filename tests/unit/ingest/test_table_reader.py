@@ -19,7 +19,7 @@ from data_specs.errors import SpecError
 from data_specs.source import SourceCard
 from stages.ingest.byte_stream import open_stream
 from stages.ingest.options import CsvFields, IngestConfig, ParquetFields, card_fields
-from stages.ingest.record import Draft, Outcome
+from stages.ingest.record import Draft, Failed, Outcome
 from stages.ingest.table_reader import read_csv, read_parquet
 from tests.unit.ingest.dump_files import books, ingest, make_source, rows
 
@@ -88,7 +88,7 @@ def test_a_bad_row_costs_itself(tmp_path: Path, bad: str) -> None:
     data = f'id,text\n1,one\n{bad}2,two\n3,"a\nb"\n4,four\n'.encode()
     found = summary(read(tmp_path / "a.csv", data))
     failures = [reason for reason in found if reason == "wrong_columns"]
-    texts = [text for text in found if text not in failures and not text.startswith(("never", "nor"))]
+    texts = [text for text in found if text not in failures and not text.lstrip('"').startswith(("never", "nor"))]
     assert texts == ["one", "two", "a\nb", "four"]
     assert len(found) == 4 + bad.count("\n")
 
@@ -192,3 +192,32 @@ def test_wrong_cards_are_refused() -> None:
     ):
         with pytest.raises(SpecError, match=message):
             card_fields(card(format, **fields))
+
+
+def test_quotes_may_be_characters(tmp_path: Path) -> None:
+    data = b'"No," he said\t"Nein', b'a "b\tc" d', b"one\ttwo\tthree"
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b"\n".join(data) + b"\n")
+    with open_stream(path) as (_, stream):
+        fields = CsvFields(text=("en", "de"), columns=("en", "de"), pair=("en", "de"), quote="")
+        found = list(read_csv(stream, "a.tsv", fields, IngestConfig()))
+    assert summary(found) == ['"No," he said\n\n"Nein', 'a "b\n\nc" d', "wrong_columns"]
+
+
+def test_quotes_that_stand_around_no_cell_are_kept(tmp_path: Path) -> None:
+    found = read(tmp_path / "a.csv", b'id,text\n1,"No" he said\n2,"a, b"\n')
+    assert summary(found) == ['"No" he said', "a, b"]
+
+
+def test_a_damaged_row_group_leaves_the_others(tmp_path: Path) -> None:
+    table = pa.table({"text": [f"row {number} " + "x" * 200 for number in range(300)]})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, row_group_size=100, compression="none", use_dictionary=False, write_page_checksum=True)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"row 150 ") + 50] ^= 0xFF  # in the middle group
+    path.write_bytes(bytes(data))
+    with open_stream(path) as (handle, _):
+        found = list(read_parquet(handle, "a.parquet", ParquetFields(), IngestConfig()))
+    assert [outcome.record_index for outcome in found] == [*range(101), *range(200, 300)]
+    assert isinstance(found[100], Failed)
+    assert "rows 100 to 199 (row group 1)" in found[100].error

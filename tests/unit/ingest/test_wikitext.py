@@ -59,7 +59,24 @@ def test_namespaces_of_the_wiki_are_cut() -> None:
     assert plain_text("[[Tập tin:a.jpg|nhỏ]]x[[Thể loại:Y]]", namespaces=("tập tin", "thể loại")) == "x"
 
 
-OPEN = ("{{", "}}", "[[", "-{", "<ref>", "<math>", "{|\n", "<!--", "{{{", "''", "[http://", "<", "{{a|[[", "(", "={")
+OPEN = (
+    "{| class=wikitable\n|a\n",
+    "{{",
+    "}}",
+    "[[",
+    "-{",
+    "<ref>",
+    "<math>",
+    "{|\n",
+    "<!--",
+    "{{{",
+    "''",
+    "[http://",
+    "<",
+    "{{a|[[",
+    "(",
+    "={",
+)
 
 
 @pytest.mark.parametrize("piece", OPEN)
@@ -71,3 +88,55 @@ def test_open_markup_takes_linear_time(piece: str) -> None:
 def test_no_text_raises(wikitext: str) -> None:
     text = plain_text(wikitext)
     assert text == text.strip()
+
+
+TABLE = """Before
+{| class="wikitable sortable" style="x"
+|+ '''Cities'''
+|-
+! Rank !! width="8%" | City
+! [[Population|People]]
+|- style="a"
+| 1 || [[Birmingham, Alabama|Birmingham]] || style="b" | 212,247
+|-
+|2
+|
+* Mobile
+* Bay
+|{{nts|195111}}
+|-
+| || ||
+|}
+After"""
+
+
+def test_tables_of_data_become_lines_of_cells() -> None:
+    assert plain_text(TABLE).split("\n") == [
+        "Before", "", "Cities", "Rank | City | People", "1 | Birmingham | 212,247", "2 | Mobile, Bay | 195111", "",
+        "After",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        TABLE.replace("wikitable", "infobox"),
+        '{| class="navbox"\n|-\n|\n{| class="wikitable"\n| inner\n|}\n|}',
+        '{| class="wikitable"\n|-\n| || ||\n|}',
+    ],
+)
+def test_tables_for_layout_go(table: str) -> None:
+    assert plain_text(f"x\n{table}\ny").replace("Before", "").replace("After", "").split() == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        ("{{As of|2012}}, 5 live", "As of 2012, 5 live"),
+        ("water is {{chem|H|2|O}}", "water is H2O"),
+        ("{{frac|1|2}} of {{flag|Spain}}", "1/2 of Spain"),
+        ("<code>[[Null|\\0]]</code> and <nowiki>[[Null]]</nowiki>", "\\0 and [[Null]]"),
+    ],
+)
+def test_templates_that_say_something_are_spelled_out(wikitext: str, text: str) -> None:
+    assert plain_text(wikitext) == text
