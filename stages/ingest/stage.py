@@ -145,7 +145,7 @@ def read_piece(piece: Piece, card: SourceCard, config: IngestConfig) -> Iterator
             yield from read_files(handle, stream, piece.name, piece.num_bytes, fields, config)
         else:
             for record in read_web_archive(handle, stream, piece.num_bytes, config):
-                yield record if isinstance(record, Failed) else page_draft(record, config)
+                yield record if isinstance(record, Failed) else page_draft(record, config, fields.extractor)
 
 
 def _check_unchanged(piece: Piece, card: SourceCard) -> None:
