@@ -2,7 +2,7 @@
 
 In the manner of boilerplate detection by shallow features (Kohlschuetter et al., WSDM 2010) and of Readability's
 candidates: a block of running text is *good*, and an element is judged by the good text below it. All counts are in
-tokens (one Han character, or one run of other letters and digits), so that Chinese and English pages are measured alike.
+tokens (one Han character, or one run of other letters and digits), so that Chinese and English pages measure alike.
 Importing this module loads Numba.
 """
 
@@ -26,8 +26,6 @@ from stages.ingest.page_scan import (
     LINK_TOKENS,
     LINKS,
     NODE,
-    NUM_HINT_COLUMNS,
-    NUM_MARKS,
     NUMBERS,
     PARENT,
     PHRASES,
@@ -35,10 +33,10 @@ from stages.ingest.page_scan import (
     STOPS,
     SYMBOLS,
     TAG,
-    TAGS,
     TOKENS,
     Scan,
 )
+from stages.ingest.page_tables import NUM_HINT_COLUMNS, NUM_MARKS, TAGS
 from stages.text.kernel import mix64
 
 _TEXT_NAMES = tuple(f"says_{name}" for name, _ in page_words.TEXT_GROUPS)
@@ -47,7 +45,8 @@ _HINT_NAMES = tuple(f"under_{names[0]}" for names in page_words.MARKED) + tuple(
 )
 NAMES: tuple[str, ...] = (
     "tokens", "link_share", "word_length", "stops", "comma_share", "number_share", "capital_share", "bold_share",
-    "ends_in_stop", "after_break", "symbol_share", "links", "heading", "tag", "depth", "place", "place_in_blocks", "rules",
+    "ends_in_stop", "after_break", "symbol_share", "links", "heading", "tag", "depth", "place", "place_in_blocks",
+    "rules",
     *_TEXT_NAMES, *_HINT_NAMES,
     "before_1_tokens", "before_1_links", "before_2_tokens", "before_2_links", "after_1_tokens", "after_1_links",
     "after_2_tokens", "after_2_links", "heading_before", "heading_after", "good_near", "tokens_near", "links_near",
@@ -93,8 +92,9 @@ def block_features(page: Scan) -> np.ndarray:
     features = np.zeros((len(page.blocks), NUM_FEATURES), np.float32)
     if len(page.blocks):
         looks = looks_of(page)
-        _fill(page.nodes, page.hints, page.blocks, page.texts, looks, by_look(looks), np.argsort(page.texts, kind="stable"),
-              _TAG_ORDER, _HEADING, features)  # fmt: skip
+        copies = np.argsort(page.texts, kind="stable")
+        _fill(page.nodes, page.hints, page.blocks, page.texts, looks, by_look(looks), copies, _TAG_ORDER, _HEADING,
+              features)  # fmt: skip
     return features
 
 

@@ -1,9 +1,9 @@
 """Which blocks are the page's content: boosted trees over the features, twice, and the set with the best expected F1.
 
-The trees are *oblivious* (all nodes of a level ask the same question; Kohavi 1994, CatBoost): a block's leaf is a number
-of ``DEPTH`` bits, and a tree is one row of :mod:`stages.ingest.block_weights`. The second pass sees what the first said
-of the neighbours, of look-alikes and of the elements above. Nothing here knows a site; the weights come from
-``tests/bench/train_extraction.py``. Importing this module loads Numba.
+The trees are *oblivious* (all nodes of a level ask the same question; Kohavi 1994, CatBoost): a block's leaf is a
+number of ``DEPTH`` bits, and a tree is one row of :mod:`stages.ingest.block_weights`. The second pass sees what the
+first said of the neighbours, of look-alikes and of the elements above. Nothing here knows a site; the weights come
+from ``tests/bench/train_extraction.py``. Importing this module loads Numba.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def page_opinions(page: Scan, probabilities: np.ndarray) -> np.ndarray:
 def best_blocks(page: Scan, probabilities: np.ndarray) -> np.ndarray:
     """Rows of the blocks to keep, in order: those above the cut with the best expected F1 in tokens.
 
-    The expected F1 of the k likeliest blocks is taken as 2 E[common] / (chosen + E[content]) (plug-in form; Jansche 2007).
+    The expected F1 of the k likeliest blocks is taken as 2 E[common] / (chosen + E[content]) (plug-in form).
     """
     if not len(probabilities):
         return np.empty(0, np.int64)

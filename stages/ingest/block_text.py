@@ -17,9 +17,9 @@ from stages.ingest.page_scan import (
     LAST,
     NODE,
     TAG,
-    TAGS,
     Scan,
 )
+from stages.ingest.page_tables import TAGS
 
 _PRE, _LI, _TR = TAGS["pre"], TAGS["li"], TAGS["tr"]
 _CELLS = (TAGS["td"], TAGS["th"])

@@ -1,10 +1,10 @@
-"""Weights of :mod:`stages.ingest.block_model`, made by tests/bench/train_extraction.py; not edited by hand.
+"""Weights of :mod:`stages.ingest.block_model`, made by tests/bench/train_extraction.py, not by hand.
 
 From 241 gold pages of public sets (the half of their sites that is for tuning). A row is one tree:
 columns of its questions / limits / leaves in thousandths of log odds.
 """
 
-#: Columns that the rows were trained on: features, opinions.
+#: Columns that the rows speak of: features, opinions.
 NUM_COLUMNS = (114, 14)
 FIRST_BIAS = -0.107
 FIRST = (

@@ -41,9 +41,19 @@ _DAY_NAMES = (
     "publication_date", "date", "dc.date", "dc.date.issued", "dcterms.date", "dcterms.created", "parsely-pub-date",
     "sailthru.date", "article.published", "weibo: article:create_at", "og:release_date",
 )  # fmt: skip
-_AUTHOR_NAMES = ("author", "article:author", "parsely-author", "sailthru.author", "dc.creator", "byl", "weibo: article:author")
+_AUTHOR_NAMES = (
+    "author",
+    "article:author",
+    "parsely-author",
+    "sailthru.author",
+    "dc.creator",
+    "byl",
+    "weibo: article:author",
+)
 _NOT_AN_AUTHOR = re.compile(r"https?:|www\.|@|[|<>{}\[\]]|^\d+$|^(?:by|written by|author|admin|posted by|作者)$", re.I)
-_AUTHOR_PREFIX = re.compile(r"^(?:by|written by|author|posted by|作者|文|责任编辑|编辑|记者)\s*[:：]?\s+|^(?:作者|编辑)\s*[:：]\s*", re.I)
+_AUTHOR_PREFIX = re.compile(
+    r"^(?:by|written by|author|posted by|作者|文|责任编辑|编辑|记者)\s*[:：]?\s+|^(?:作者|编辑)\s*[:：]\s*", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)

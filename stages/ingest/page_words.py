@@ -6,24 +6,29 @@ the same "read more". A word is a hint that the model weighs (:mod:`stages.inges
 
 from __future__ import annotations
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 #: Elements inside a line; every other known one starts a block of its own. Unknown elements are inline (CSS default).
-INLINE = (
+INLINE = _words(
     "a abbr acronym b bdi bdo big cite code data del dfn em font i img input ins kbd label mark nobr q rp rt ruby s "
     "samp small span strike strong sub sup time tt u var wbr math annotation"
-).split()
-BLOCK = (
+)
+BLOCK = _words(
     "html body address article aside blockquote br button caption center col colgroup dd details dialog dir div dl dt "
-    "fieldset figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav noscript ol p "
-    "pre search section summary table tbody td tfoot th thead tr ul"
-).split()
+    "fieldset figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav "
+    "noscript ol p pre search section summary table tbody td tfoot th thead tr ul"
+)
 #: Elements whose content nobody reads on the page, or reads as a control.
-SKIPPED = (
+SKIPPED = _words(
     "head script style template svg iframe object canvas audio video select textarea datalist noembed noframes "
     "map progress meter applet plaintext"
-).split()
+)
 #: Elements whose content is no mark-up: it ends at their own end tag.
-RAW = "script style iframe noembed noframes plaintext xmp".split()
-VOID = "area base br col embed frame hr img input link meta param source track wbr".split()
+RAW = _words("script style iframe noembed noframes plaintext xmp")
+VOID = _words("area base br col embed frame hr img input link meta param source track wbr")
 
 #: Elements that matter above a block: one column of distances each.
 MARKED = (

@@ -1,7 +1,7 @@
-"""Pages with the text that a right extraction gives, of five public sets; F1 over tokens; two halves by site.
+"""Pages with the text that a right extraction gives, of four public sets; F1 over tokens; two halves by site.
 
-``gold`` is a folder like ``web-gold``: ``article-extraction-benchmark/``, ``wcxb-dev-sample``, ``zh-pages``,
-``readability-sample`` and ``trafilatura-eval-sample`` as folders or as ``.tar.gz`` that hold one; a set that is not
+``gold`` is a folder like ``web-gold``: ``article-extraction-benchmark``, ``wcxb-dev-sample``, ``zh-pages`` and
+``readability-sample`` as folders or as ``.tar.gz`` that hold one; a set that is not
 there is left out. A token is one Han character or one run of other letters and digits, in lower case; precision, recall
 and F1 are those of bags of tokens, and a set's figure is the mean over its pages (BASELINES.tsv says the same).
 """
@@ -21,13 +21,14 @@ from urllib.parse import urlsplit
 
 import xxhash
 
-ARTICLES, WCXB, CHINESE, READABILITY = "article-extraction-benchmark", "wcxb-dev-sample", "zh-pages", "readability-sample"
-#: The three sets that count, and the one whose gold is another extractor's own output.
+ARTICLES, WCXB, CHINESE = "article-extraction-benchmark", "wcxb-dev-sample", "zh-pages"
+READABILITY = "readability-sample"
+#: The sets that count; the gold of the fourth is another extractor's own output.
 SETS = (ARTICLES, WCXB, CHINESE)
 _TOKEN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\W_\u3400-\u9fff\uf900-\ufaff]+")
 _TAG = re.compile(r"<[^>]*>")
 #: Second-level names under which sites are registered in countries' domains.
-_SECOND_LEVEL = frozenset("ac co com edu gov go gob net ne or org".split())
+_SECOND_LEVEL = frozenset(("ac", "co", "com", "edu", "gov", "go", "gob", "net", "ne", "or", "org"))
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,8 @@ def _chinese(folder: Path) -> Iterator[GoldPage]:
             page["content"], page["title"], page["author"], page["publish_time"],
         )  # fmt: skip
     for path in sorted((folder / "newspaper4k").glob("*.html")):
-        yield GoldPage(
-            CHINESE, path.name, path.stem, "article", path.read_bytes(), path.with_suffix(".txt").read_text("utf-8")
-        )
+        text = path.with_suffix(".txt").read_text("utf-8")
+        yield GoldPage(CHINESE, path.name, path.stem, "article", path.read_bytes(), text)
 
 
 def _readability(folder: Path) -> Iterator[GoldPage]:

@@ -90,7 +90,7 @@ def _gains(bins, columns, num_cuts, leaf, num_leaves, slopes, curves, ridge):
                 low_slope += slope[one, cut]
                 low_curve += curve[one, cut]
                 high_slope, high_curve = all_slope - low_slope, all_curve - low_curve
-                gains[place * NUM_BINS + cut] += (
-                    low_slope**2 / (low_curve + ridge) + high_slope**2 / (high_curve + ridge)
+                gains[place * NUM_BINS + cut] += low_slope**2 / (low_curve + ridge) + high_slope**2 / (
+                    high_curve + ridge
                 )
     return gains

@@ -12,7 +12,7 @@ import argparse
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from stages.ingest.block_features import NAMES, block_features
 from stages.ingest.block_model import OPINIONS, Trees, best_blocks, page_opinions
 from stages.ingest.block_text import block_texts
 from stages.ingest.charset import decode_page
-from stages.ingest.page_scan import CAPITALS, HAN_TOKENS, LETTERS, LINK_TOKENS, NUMBERS, TOKENS, Scan, scan
+from stages.ingest.page_scan import Scan, scan
 from tests.bench.extraction_gold import CHINESE, READABILITY, GoldPage, load_gold, scores, tokens
 from tests.bench.oblivious_trees import Boosting, fit
 
@@ -35,12 +35,8 @@ _RUN = 4
 _SET_WEIGHTS = {CHINESE: 5.0, READABILITY: 0.5}
 #: A block with little gold around it may not outweigh the page.
 _MAX_WEIGHT = 3.0
-#: Characters of a Chinese text for a word of the English one.
-_CHARACTERS_PER_WORD = 1.6
-#: What a page counts that was made Chinese.
-_CHINESE_SHARE = 0.4
-FIRST = Boosting(num_trees=100, column_share=0.25, seed=7)
-SECOND = Boosting(num_trees=100, column_share=0.25, seed=8)
+FIRST = Boosting(num_trees=100, seed=7)
+SECOND = Boosting(num_trees=100, seed=8)
 
 
 @dataclass(frozen=True)
@@ -65,24 +61,6 @@ def example(gold: GoldPage) -> Example:
     weights = (sizes + 0.2) / num_gold
     weights *= _SET_WEIGHTS.get(gold.set, 1.0) / max(1.0, weights.sum() / _MAX_WEIGHT)
     return Example(gold, page, block_features(page), block_labels(parts, gold.text), weights, texts)
-
-
-def as_chinese(row: Example) -> Example:
-    """The same page as if its words were Chinese: the public sets have few pages to learn that from.
-
-    A word becomes 1.6 characters of one token each; numbers stay, letters and capitals go; labels hold.
-    """
-    blocks = row.page.blocks.copy()
-    words = blocks[:, TOKENS] - blocks[:, NUMBERS] - blocks[:, HAN_TOKENS]
-    more = np.round(words * _CHARACTERS_PER_WORD).astype(np.int32) - words
-    in_links = blocks[:, LINK_TOKENS] / np.maximum(1, blocks[:, TOKENS])
-    blocks[:, TOKENS] += more
-    blocks[:, HAN_TOKENS] += words + more
-    blocks[:, LINK_TOKENS] = np.round(in_links * blocks[:, TOKENS])
-    blocks[:, LETTERS] = blocks[:, NUMBERS]
-    blocks[:, CAPITALS] = 0
-    page = replace(row.page, blocks=blocks)
-    return replace(row, page=page, features=block_features(page), weights=row.weights * _CHINESE_SHARE)
 
 
 def block_labels(parts: Sequence[Sequence[str]], gold: str) -> np.ndarray:
@@ -136,11 +114,6 @@ def fit_both(examples: Sequence[Example], num_folds: int = NUM_FOLDS) -> tuple[T
     return first, second
 
 
-def with_chinese(examples: Sequence[Example]) -> list[Example]:
-    """The pages, and the articles among them once more as Chinese ones."""
-    return [*examples, *(as_chinese(row) for row in examples if row.gold.kind == "article" and row.gold.set != CHINESE)]
-
-
 def _fit(examples: Sequence[Example], features: Sequence[np.ndarray], options: Boosting) -> Trees:
     labels = np.concatenate([row.labels for row in examples])
     weights = np.concatenate([row.weights for row in examples])
@@ -158,7 +131,7 @@ def check(examples: Sequence[Example]) -> None:
     """F1 by set and page type when every site is held out of training in its turn."""
     found: dict[str, list[float]] = defaultdict(list)
     for fold in range(NUM_FOLDS):
-        models = fit_both(with_chinese([row for row in examples if fold_of(row.gold) != fold]))
+        models = fit_both([row for row in examples if fold_of(row.gold) != fold])
         for row in examples:
             if fold_of(row.gold) == fold:
                 f1 = scores(predicted(row, *models), row.gold.text)[2]
@@ -171,12 +144,13 @@ def check(examples: Sequence[Example]) -> None:
 def source(first: Trees, second: Trees, num_pages: int) -> str:
     """Text of the module with the weights."""
     parts = [
-        f'"""Weights of :mod:`stages.ingest.block_model`, made by tests/bench/train_extraction.py; not edited by hand.\n\n'
+        '"""Weights of :mod:`stages.ingest.block_model`, made by tests/bench/train_extraction.py, not by hand.\n\n'
         f"From {num_pages} gold pages of public sets (the half of their sites that is for tuning). A row is one tree:\n"
         'columns of its questions / limits / leaves in thousandths of log odds.\n"""\n'
     ]
-    columns = len(NAMES), len(OPINIONS)
-    parts.append(f"#: Columns that the rows were trained on: features, opinions.\nNUM_COLUMNS = {columns}")
+    parts.append(
+        f"#: Columns that the rows speak of: features, opinions.\nNUM_COLUMNS = ({len(NAMES)}, {len(OPINIONS)})"
+    )
     for name, model in (("FIRST", first), ("SECOND", second)):
         parts.append(f"{name}_BIAS = {model.bias}")
         rows = [_row(model, tree) for tree in range(len(model.features))]
@@ -203,7 +177,7 @@ def main() -> None:
     if arguments.check:
         check(examples)
         return
-    first, second = fit_both(with_chinese(examples))
+    first, second = fit_both(examples)
     arguments.out.write_text(source(first, second, len(examples)), "utf-8")
 
 
