@@ -30,7 +30,7 @@ _MAX_LINKED = 8
 _H1 = re.compile(r"<h1[^>]{0,400}>(.{1,1000}?)</h1>", re.S)
 _LINKED_DAY = re.compile(r'"(?:datePublished|uploadDate|dateCreated)"\s*:\s*"([^"]{4,40})"')
 _LINKED_AUTHOR = re.compile(r'"author"\s*:\s*\[?\s*(?:\{[^{}]{0,600}?"name"\s*:\s*"([^"]{2,100})"|"([^"]{2,100})")')
-_SHOWN_AUTHOR = re.compile(r"[^<>]{0,300}>((?:\s|<[^<>]{0,300}>){0,6}[^<]{2,100})<")
+_SHOWN_AUTHOR = re.compile(r"[^<>]{0,300}>((?:[^<>]|<[^/<>][^<>]{0,300}>){2,200}?)</")
 #: How pages mark the author that they show.
 _AUTHOR_MARKS = ('rel="author"', 'itemprop="author"', 'class="author', 'class="byline', "author-name", "byline-name")
 _TAG = re.compile(r"<[^>]*>")

@@ -184,7 +184,7 @@ def _scan(data, classes, keys, codes, flags, marks, names, word_kinds, word_step
             links += code == _A
             bold += code in (_B, _STRONG)
             preformatted += code == _PRE
-            if skipping == 0 and (flags[code] & SKIPPED or found & skip_bit):
+            if skipping == 0 and (flags[code] & SKIPPED or (found & skip_bit and nodes[node, DEPTH] > 2)):
                 skipping = node
             if code == _MATH and formula == 0 and skipping == 0 and has_tex(data, position):
                 formula = node

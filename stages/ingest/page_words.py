@@ -81,8 +81,13 @@ ATTRIBUTE_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("title", ("title", "headline", "heading", "hero", "subtitle", "intro", "-lead-", "descri", "-desc-", "summary",
                "excerpt", "caption")),
 )  # fmt: skip
-#: Rendered formulae whose source stands beside them.
-SKIPPED_WORDS = ("katex-html", "mathjax-preview")
+#: Parts that are left out whole, ``html`` and ``body`` excepted: rendered formulae whose source stands beside them, and
+#: questions about cookies.
+SKIPPED_WORDS = (
+    "katex-html", "mathjax-preview", "-cookie-banner", "-cookie-consent", "-cookie-notice", "-cookie-bar-",
+    "-cookiebar", "-cookie-law", "-cookie-popup", "-cookie-message", "-cookieconsent", "-onetrust-", "-cybotcookiebot",
+    "-gdpr-banner", "-gdpr-consent", "-consent-banner", "-cc-window-",
+)  # fmt: skip
 
 #: Stock phrases in the text of a block.
 TEXT_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -45,7 +45,8 @@ class Peer:
     def extract(self, tool: str, page: bytes) -> tuple[str, float]:
         """(text, CPU seconds) of one page."""
         source, target = self._process.stdout, self._process.stdin
-        assert source is not None and target is not None
+        assert source is not None
+        assert target is not None
         target.write(f"{tool} {len(page)}\n".encode() + page)
         target.flush()
         seconds, size = source.readline().split()

@@ -1,8 +1,8 @@
 """Child of :mod:`tests.bench.extraction`: extracts pages in a Python that has trafilatura (and readability-lxml).
 
-Imports nothing of ours. Reads ``tool bytes\\n`` and a page from standard input, answers with ``cpu_seconds bytes\\n`` and
-the text, and ends with the input; ``rss 0`` answers with the peak resident KiB instead of seconds. A page on which a
-tool raises has no text. Comments of readers are left out, as in web-gold/BASELINES.tsv.
+Imports nothing of ours. Reads ``tool bytes\\n`` and a page from standard input, answers with ``cpu_seconds bytes\\n``
+and the text, and ends with the input; ``rss 0`` answers with the peak resident KiB instead of seconds. A page on
+which a tool raises has no text. Comments of readers are left out, as in web-gold/BASELINES.tsv.
 """
 
 from __future__ import annotations

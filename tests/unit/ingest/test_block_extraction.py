@@ -22,7 +22,7 @@ NEWS = f"""<!doctype html><html><head><title>Boats</title><style>p {{}}</style><
 <nav class="main-menu"><ul><li><a href="/">Home</a></li><li><a href="/n">World news</a></li></ul></nav>
 <div class="cookie-consent"><p>We use cookies to give you the best experience.</p><button>Accept all</button></div>
 <article class="post-content"><h1>Boats at dawn</h1>
-<p>{SENTENCE * 3}</p><p>{SENTENCE * 4}</p><p>{SENTENCE * 2}</p></article>
+<p>On Monday. {SENTENCE * 3}</p><p>Then, on Tuesday. {SENTENCE * 4}</p><p>{SENTENCE * 2}</p></article>
 <aside class="related"><h3>Related stories</h3><a href="/1">Ten ways to cook fish</a><a href="/2">Read more</a></aside>
 <footer><p>Copyright 2024 Harbour News. All rights reserved.</p></footer><script>var ads = 1</script></body></html>"""
 
@@ -52,6 +52,11 @@ def test_what_nobody_reads_is_no_block() -> None:
     assert lines(
         f"<head><title>t</title></head><p>seen{hidden}</p><template><p>t</p></template><iframe>f</iframe>"
     ) == ["seen"]
+
+
+def test_questions_about_cookies_are_cut_but_no_page_because_of_its_name() -> None:
+    banner = "<div id='cookie-banner'><p>We use cookies.</p><button>OK</button></div>"
+    assert lines(f"<body class='cookie-consent-open'><p>seen</p>{banner}") == ["seen"]
 
 
 def test_counts_of_a_block() -> None:
@@ -87,9 +92,10 @@ def test_news_keeps_the_story_and_nothing_around_it() -> None:
 
 def test_a_chinese_story_without_paragraph_marks() -> None:
     sentence = "清晨的港口非常安静，渔船在日出之前离开码头，岸上没有人说话。"
+    story = "".join(f"第{number}天，{sentence * 3}<br><br>" for number in range(1, 7))
     html = (
         "<html><body><div id='header'><a href=/>首页</a> <a href=/n>新闻</a> <a href=/s>体育</a></div>"
-        f"<div class='main'><h1>港口的早晨</h1><div id='artibody'>{f'{sentence * 3}<br><br>' * 6}</div></div>"
+        f"<div class='main'><h1>港口的早晨</h1><div id='artibody'>{story}</div></div>"
         "<div class='right'><h3>热点排行</h3><ul><li><a href=/1>市场价格上涨</a><li><a href=/2>明星新闻</a></ul></div>"
         "<div class='footer'>版权所有 京ICP备12345号</div></body></html>"
     )
