@@ -94,7 +94,7 @@ def test_a_chinese_story_without_paragraph_marks() -> None:
     sentence = "清晨的港口非常安静，渔船在日出之前离开码头，岸上没有人说话。"
     story = "".join(f"第{number}天，{sentence * 3}<br><br>" for number in range(1, 7))
     html = (
-        "<html><body><div id='header'><a href=/>首页</a> <a href=/n>新闻</a> <a href=/s>体育</a></div>"
+        "<html><body><div class='nav'><a href=/>首页</a> <a href=/n>新闻</a> <a href=/s>体育</a></div>"
         f"<div class='main'><h1>港口的早晨</h1><div id='artibody'>{story}</div></div>"
         "<div class='right'><h3>热点排行</h3><ul><li><a href=/1>市场价格上涨</a><li><a href=/2>明星新闻</a></ul></div>"
         "<div class='footer'>版权所有 京ICP备12345号</div></body></html>"
