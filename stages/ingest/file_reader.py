@@ -201,14 +201,16 @@ class _FileReader:
             html = decode_page(data, self.fields.encoding, self.config.max_bad_characters).text
         except UndecodableError as error:
             return self._failed("bad_encoding", f"{place}: {error}", data, offset)
-        extractor = self.config.extractor
+        extractor = self.fields.extractor
         if self.fields.content == "xhtml":
             html, extractor = closed_elements(html), "plain_text"
         try:
-            page = extract_page(html, extractor)
+            page = extract_page(html, self.config, extractor)
         except Exception as error:  # a page that the parser refuses is a bad record, whatever it raises
             return self._failed("extraction_error", f"{place}: {type(error).__name__}: {error}", data, offset)
-        return self._draft(place, place, offset, member, page.text, page.title, page.language)
+        draft = self._draft(place, place, offset, member, page.text, page.title, page.language)
+        draft.metadata.update(page.metadata)
+        return draft
 
     def _draft(
         self,

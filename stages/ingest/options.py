@@ -13,7 +13,9 @@ from data_specs.config import parse_config
 from data_specs.errors import SpecError, nearest
 from data_specs.source import SourceCard
 
-EXTRACTORS = ("resiliparse", "plain_text")
+#: Tiers of main text (extract.py): quality, bulk, all that is visible.
+BLOCKS, RESILIPARSE, PLAIN_TEXT = "blocks", "resiliparse", "plain_text"
+EXTRACTORS = (BLOCKS, RESILIPARSE, PLAIN_TEXT)
 SPLITS = ("none", "lines", "paragraphs", "chapters")
 PAIR_SPLITS = ("lines", "none", "segments")
 CONTENTS = ("text", "html", "xhtml", "markdown", "rst", "code")
@@ -28,24 +30,24 @@ CHAPTER = (
 class IngestConfig:
     """How dumps are cut into units, how pages become text, and the limits that keep one record from hurting."""
 
-    extractor: str = "resiliparse"  # main content by resiliparse; plain_text keeps all visible text
+    extractor: str = BLOCKS  # blocks: model over lines; resiliparse: its rules; plain_text: all. A card may choose
     split_bytes: int = 128 << 20  # plain JSONL files are cut into byte ranges of this size
     group_bytes: int = 64 << 20  # small files of one source share a unit up to this many bytes
     max_record_bytes: int = 32 << 20  # a larger record goes to quarantine without being held in memory
     max_json_bytes: int = 64 << 20  # a .json file is read whole; about 8 times this stands in memory
     max_html_bytes: int = 8 << 20  # the largest page of a Common Crawl file is cut at 1 MiB (5 MiB since 2025)
     max_html_depth: int = 2000  # open elements; resiliparse needs quadratic time: 0.1 s at 2,000, 3.5 s at 10,000
+    max_html_tags: int = 200_000  # more go to resiliparse; tables of 300 bytes a tag; gold pages have up to 20,000
     max_attributes: int = 4000  # of one tag; quadratic time as well: 0.3 s at 10,000, over a minute at 100,000
     max_archive_ratio: int = 200  # bytes out per byte of an archive; text compresses to about a twentieth at best
     max_bad_characters: float = 0.01  # share of undecodable characters above which a charset is refused
 
     def __post_init__(self) -> None:
-        if self.extractor not in EXTRACTORS:
-            raise ValueError(f"extractor {self.extractor!r} is unknown.{nearest(self.extractor, EXTRACTORS)}")
+        _check_extractor(self.extractor)
         for name in ("split_bytes", "group_bytes", "max_record_bytes", "max_json_bytes", "max_html_bytes"):
             if getattr(self, name) < 1024:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1024 bytes")
-        for name in ("max_html_depth", "max_attributes", "max_archive_ratio"):
+        for name in ("max_html_depth", "max_html_tags", "max_attributes", "max_archive_ratio"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
         if self.max_record_bytes > 512 << 20:
@@ -56,7 +58,12 @@ class IngestConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarcFields:
-    """A web archive (WARC, WET, ARC, WACZ) has no record schema."""
+    """A web archive (WARC, WET, ARC, WACZ) has no record schema, only a choice for its pages."""
+
+    extractor: str | None = None  # tier of main text for this source; None: the stage's
+
+    def __post_init__(self) -> None:
+        _check_extractor(self.extractor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +135,13 @@ class FileFields:
     content: str = "text"
     repository: str | None = None  # code: what the repository is called. None: its root folder, or the archive's name
     members: tuple[str, ...] = ("*",)  # archives: glob patterns of the member names to read; others are dropped
+    extractor: str | None = None  # content html: tier of main text for this source; None: the stage's
 
     def __post_init__(self) -> None:
         _check_encoding(self.encoding)
+        _check_extractor(self.extractor)
+        if self.extractor is not None and self.content != "html":
+            raise ValueError(f"extractor {self.extractor!r} with content {self.content!r}: only pages are extracted")
         if self.split not in SPLITS:
             raise ValueError(f"split {self.split!r} is unknown.{nearest(self.split, SPLITS)}")
         if self.content not in CONTENTS:
@@ -220,6 +231,11 @@ def card_fields(card: SourceCard) -> Fields:
         raise SpecError(f"source {card.name!r}: no reader for format {card.format!r}.{nearest(card.format, _SCHEMAS)}")
     fields: Fields = parse_config(_SCHEMAS[card.format], card.fields, f"source {card.name!r}: fields")
     return fields
+
+
+def _check_extractor(extractor: str | None) -> None:
+    if extractor is not None and extractor not in EXTRACTORS:
+        raise ValueError(f"extractor {extractor!r} is unknown.{nearest(extractor, EXTRACTORS)}")
 
 
 def _check_encoding(encoding: str | None) -> None:

@@ -43,7 +43,7 @@ from stages.ingest.wiki_reader import read_wiki
 class Ingest(Stage[IngestConfig]):
     """Reads every record of its sources; a record becomes a document, is dropped by name, or goes to quarantine."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     config_type: ClassVar[type] = IngestConfig
     inputs: ClassVar[Mapping[str, Port]] = {"sources": Port("source", many=True)}
     output: ClassVar[str] = "documents"
@@ -145,7 +145,7 @@ def read_piece(piece: Piece, card: SourceCard, config: IngestConfig) -> Iterator
             yield from read_files(handle, stream, piece.name, piece.num_bytes, fields, config)
         else:
             for record in read_web_archive(handle, stream, piece.num_bytes, config):
-                yield record if isinstance(record, Failed) else page_draft(record, config)
+                yield record if isinstance(record, Failed) else page_draft(record, config, fields.extractor)
 
 
 def _check_unchanged(piece: Piece, card: SourceCard) -> None:

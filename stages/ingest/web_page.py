@@ -22,8 +22,8 @@ TEXT_TYPES = (*HTML_TYPES, "text/plain")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 
 
-def page_draft(record: WarcRecord, config: IngestConfig) -> Outcome:
-    """Draft of one WARC record, or why there is none."""
+def page_draft(record: WarcRecord, config: IngestConfig, extractor: str | None = None) -> Outcome:
+    """Draft of one WARC record, or why there is none; ``extractor`` is the source card's choice."""
     if record.type == "revisit":
         return Dropped("revisit")
     if record.type == "conversion":
@@ -42,12 +42,14 @@ def page_draft(record: WarcRecord, config: IngestConfig) -> Outcome:
         if record.too_large:
             return _too_large(record, config)
         body = decode_body(head, record.content, config.max_record_bytes)
-        return _extract(record, head, media_type, body, config)
+        return _extract(record, head, media_type, body, config, extractor)
     except HttpError as error:
         return _failed(record, error.reason, str(error))
 
 
-def _extract(record: WarcRecord, head: ResponseHead, media_type: str, body: bytes, config: IngestConfig) -> Outcome:
+def _extract(
+    record: WarcRecord, head: ResponseHead, media_type: str, body: bytes, config: IngestConfig, extractor: str | None
+) -> Outcome:
     is_html = media_type in HTML_TYPES
     if is_html and (limit := too_complex(body, config)):
         return _failed(record, "html_too_complex", limit)
@@ -57,7 +59,7 @@ def _extract(record: WarcRecord, head: ResponseHead, media_type: str, body: byte
         return _failed(record, "bad_encoding", str(error))
     if is_html:
         try:
-            page = extract_page(decoded.text, config.extractor)
+            page = extract_page(decoded.text, config, extractor, record.url)
         except Exception as error:  # a page that the parser refuses is a bad record, whatever it raises
             return _failed(record, "extraction_error", f"{type(error).__name__}: {error}")
     else:
@@ -70,7 +72,12 @@ def _extract(record: WarcRecord, head: ResponseHead, media_type: str, body: byte
         url=record.url,
         title=page.title,
         language=page.language or normal_language(head.headers.get("content-language")),
-        metadata={"date": record.headers.get("warc-date", ""), "media_type": media_type, "charset": decoded.charset},
+        metadata={
+            "date": record.headers.get("warc-date", ""),
+            "media_type": media_type,
+            "charset": decoded.charset,
+            **page.metadata,
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""Main text, title and language of a page, and the limits in front of the parser."""
+"""Main text, title and language of a page by every tier, and the limits in front of the parser."""
 
 from __future__ import annotations
 
@@ -17,23 +17,39 @@ BOILERPLATE = (
 )
 
 
-def test_the_main_text_leaves_navigation_and_scripts_out() -> None:
-    page = extract_page(BOILERPLATE, "resiliparse")
+@pytest.mark.parametrize("extractor", ["blocks", "resiliparse"])
+def test_the_main_text_leaves_navigation_and_scripts_out(extractor: str) -> None:
+    page = extract_page(BOILERPLATE, CONFIG, extractor)
     assert "早晨的港口非常安静" in page.text
     assert not any(word in page.text for word in ("首页", "版权所有", "hidden"))
-    assert page.title == "港口 新闻"
+    assert page.title == "港口 新闻" or page.title == "港口"
     assert page.language == "zh"
+    assert page.metadata == {"extractor": extractor}
 
 
 def test_plain_text_keeps_all_that_is_visible() -> None:
-    text = extract_page(BOILERPLATE, "plain_text").text
+    text = extract_page(BOILERPLATE, CONFIG, "plain_text").text
     assert all(word in text for word in ("首页", "版权所有", "早晨"))
     assert "hidden" not in text
 
 
-def test_an_empty_page_has_no_text() -> None:
-    assert extract_page("", "resiliparse").text.strip() == ""
-    assert extract_page("<html></html>", "resiliparse").title is None
+@pytest.mark.parametrize("extractor", ["blocks", "resiliparse", "plain_text"])
+def test_an_empty_page_has_no_text(extractor: str) -> None:
+    for html in ("", "<html></html>", "<script>var x = 1</script>", "<!-- nothing -->"):
+        page = extract_page(html, CONFIG, extractor)
+        assert (page.text.strip(), page.title) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("limit", "tier"), [(BOILERPLATE.count("<"), "blocks"), (BOILERPLATE.count("<") - 1, "resiliparse")]
+)
+def test_a_page_of_too_many_tags_goes_to_the_bulk_tier_and_says_so(limit: int, tier: str) -> None:
+    assert extract_page(BOILERPLATE, IngestConfig(max_html_tags=limit)).metadata["extractor"] == tier
+
+
+def test_deep_pages_within_the_limit_give_their_text() -> None:
+    page = extract_page(nested(2000).decode(), CONFIG)
+    assert page.text == "deep"
 
 
 @pytest.mark.parametrize(

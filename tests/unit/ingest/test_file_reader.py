@@ -170,7 +170,9 @@ def test_charsets_are_declared_or_detected_and_binaries_refused(tmp_path: Path) 
 def test_pages_are_extracted_where_the_card_says_so(tmp_path: Path) -> None:
     (draft,) = read(tmp_path, "a.tar", tar({"a.xhtml": html_page(title="港口", language="zh")}), content="html")
     assert PARAGRAPH.strip() in draft.text
-    assert (draft.title, draft.language) == ("港口", "zh")
+    assert (draft.title, draft.language, draft.metadata["extractor"]) == ("港口", "zh", "blocks")
+    (plain,) = read(tmp_path, "a.html", html_page(), content="html", extractor="plain_text")
+    assert plain.metadata["extractor"] == "plain_text"
     (bad,) = read(tmp_path, "b.html", b"<div>" * 3000, content="html")
     assert bad.reason == "html_too_complex"
 

@@ -58,7 +58,8 @@ def test_every_record_of_a_crawl_is_booked(tmp_path: Path) -> None:
     assert found[0]["language"] == "en"
     assert found[1]["language"] == "en"  # the card's only language
     assert json.loads(found[0]["metadata"]) == {
-        "date": "2024-05-06T07:08:09Z", "media_type": "text/html", "charset": "utf-8"
+        "date": "2024-05-06T07:08:09Z", "media_type": "text/html", "charset": "utf-8",
+            "extractor": "blocks",
     }  # fmt: skip
     bad = {row["reason"]: row for row in rows(artifact, "quarantine")}
     assert len(bad) == 4
