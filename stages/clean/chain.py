@@ -6,15 +6,17 @@ one (a removed soft hyphen may join the two halves of a broken character). So cl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.clean.rules import Rule, touched_by_any
+from stages.clean.rule import Rule, touched_by_any
 
+Look = Callable[..., np.ndarray]
 #: Rounds after which a text that keeps changing is left as it is; two or three are usual.
 _MAX_ROUNDS = 16
 
@@ -46,13 +48,14 @@ class CleanedColumn:
 def clean_column(texts: pa.Array, rules: Mapping[str, Rule]) -> CleanedColumn:
     """Apply ``rules`` in order to every text of a string array without nulls."""
     result = CleanedColumn(texts, num_characters(texts))
-    rows = np.flatnonzero(touched_by_any(texts, rules.values()))
-    pending = texts.take(pa.array(rows))  # texts that the next round looks at
+    rows, pending = np.arange(len(texts)), texts  # texts that the next round looks at
     for _ in range(_MAX_ROUNDS):
-        changed = np.zeros(len(pending), dtype=bool)
-        for name, rule in rules.items():
-            pending, edited = _apply(pending, name, rule, result.counts)
-            changed |= edited
+        seen = _first_look(pending, rules)
+        touched = np.any([np.zeros(len(pending), dtype=bool), *seen.values()], axis=0)
+        if not touched.any():
+            break
+        pending, rows = pending.filter(pa.array(touched)), rows[touched]
+        pending, changed = _round(pending, rules, {look: found[touched] for look, found in seen.items()}, result.counts)
         if not changed.any():
             break
         pending, rows = pending.filter(pa.array(changed)), rows[changed]
@@ -60,6 +63,39 @@ def clean_column(texts: pa.Array, rules: Mapping[str, Rule]) -> CleanedColumn:
         mask[rows] = True
         result.texts = pc.replace_with_mask(result.texts, pa.array(mask), pending)
     return result
+
+
+def _first_look(texts: pa.Array, rules: Mapping[str, Rule]) -> dict[Look, np.ndarray]:
+    """For every way of looking, which texts its rules may change; one pass each, whatever the number of rules."""
+    together: dict[Look, list[Rule]] = {}
+    for rule in rules.values():
+        together.setdefault(rule.look, []).append(rule)
+    return {look: touched_by_any(texts, group) for look, group in together.items()}
+
+
+def _round(
+    texts: pa.Array, rules: Mapping[str, Rule], seen: Mapping[Look, np.ndarray], counts: dict[str, RuleCount]
+) -> tuple[pa.Array, np.ndarray]:
+    """Apply the rules once, in order; a rule looks at the texts in which something was seen and at those that changed.
+
+    Neighbours that look in the same way look at once: a text has work for one or two of them.
+    """
+    changed = np.zeros(len(texts), dtype=bool)
+    for look, group in itertools.groupby(rules.items(), key=lambda item: item[1].look):
+        members = dict(group)
+        touched = seen[look] | changed
+        if touched.any():
+            touched[touched] = touched_by_any(texts.filter(pa.array(touched)), list(members.values()))
+        if not touched.any():
+            continue
+        some = texts.filter(pa.array(touched))
+        edited = np.zeros(len(some), dtype=bool)
+        for name, rule in members.items():
+            some, here = _apply(some, name, rule, counts)
+            edited |= here
+        texts = pc.replace_with_mask(texts, pa.array(touched), some)
+        changed[touched] |= edited
+    return texts, changed
 
 
 def _apply(texts: pa.Array, name: str, rule: Rule, counts: dict[str, RuleCount]) -> tuple[pa.Array, np.ndarray]:
