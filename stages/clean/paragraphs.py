@@ -87,48 +87,20 @@ def may_repeat(texts: pa.Array, min_tokens: int) -> np.ndarray:
     """Bool per text: whether two of its lines may be equal and of ``min_tokens``: same length, same ends."""
     data, offsets = text_buffers(texts)
     found = np.zeros(offsets.size - 1, dtype=bool)
-    breaks = _line_breaks(data[: data.size // 8 * 8].view(np.uint64), data, offsets[0], offsets[-1])
-    _find_repeats(data, offsets, breaks, min_tokens, found)
+    _find_repeats(data, offsets, min_tokens, found)
     return found
 
 
 @njit(cache=True, nogil=True)
-def _line_breaks(words, data, start, end):
-    """Where line feeds stand between two bounds, looked for in eight bytes at a time."""
-    room = np.empty(1024, dtype=np.int64)
-    count = 0
-    position = start
-    while position < end:
-        if position & 7 == 0 and position + 8 <= end:
-            word = words[position >> 3] ^ np.uint64(0x0A0A0A0A0A0A0A0A)
-            if (word - np.uint64(0x0101010101010101)) & ~word & np.uint64(0x8080808080808080) == 0:
-                position += 8
-                continue
-        stop = min(end, (position & ~7) + 8)
-        while position < stop:
-            if data[position] == _LINE_FEED:
-                if count == room.size:
-                    larger = np.empty(2 * count, dtype=np.int64)
-                    larger[:count] = room
-                    room = larger
-                room[count] = position
-                count += 1
-            position += 1
-    return room[:count]
-
-
-@njit(cache=True, nogil=True)
-def _find_repeats(data, offsets, breaks, min_tokens, found):
+def _find_repeats(data, offsets, min_tokens, found):
     lines = np.empty((256, 2), dtype=np.int64)  # bounds of the long lines of one text
     hashes = np.empty(256, dtype=np.uint64)
-    at = 0
     for row in range(offsets.size - 1):
         end, start, count = offsets[row + 1], offsets[row], 0
         while start < end:
-            stop = end
-            if at < breaks.size and breaks[at] < end:
-                stop = breaks[at]
-                at += 1
+            stop = start
+            while stop < end and data[stop] != _LINE_FEED:
+                stop += 1
             if stop - start >= 2 * min_tokens - 1:  # two runs of letters have something between them
                 first, last = start, stop
                 while first < last and data[first] <= 0x20:
