@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from stages.clean.rule import Rule, Search, by_pattern, matches, until_stable
+from stages.clean.rule import Hint, Rule, matches, until_stable
 
 #: What a check is given: the text and the bytes from which to which the candidate reaches.
 Check = Callable[[bytes, int, int], bool]
+#: Bool per text: whether an RE2 pattern is found in it.
+Search = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,14 @@ class Mask:
     is_real: Check
 
 
-def mask_rule(mask: Mask, search: Search = matches) -> Rule:
+def mask_rule(mask: Mask, hint: Hint, search: Search = matches) -> Rule:
     """The rule that puts a placeholder where the candidates of ``mask`` are real; ``search`` finds its trigger."""
+    touches = partial(search, pattern=mask.trigger)
 
     def apply(texts: pa.Array) -> pa.Array:
         return pa.array([mask_text(text, mask) for text in texts.to_pylist()], texts.type)
 
-    return by_pattern(until_stable(apply, partial(search, pattern=mask.trigger)), mask.trigger, search)
+    return Rule(until_stable(apply, touches), touches, hint)
 
 
 def mask_text(text: str, mask: Mask) -> str:

@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from stages.clean.rule import Rule, by_pattern
+from stages.clean.rule import Hint, Rule, by_pattern
 from stages.text.arrow_text import text_buffers
 from stages.text.scripts import count_scripts
 
 _PRIME, _SEED = np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)  # FNV-1a
 _LINE_FEED = ord("\n")
-_SAMPLE = 24  # bytes from each end of a line that its hash reads
+_SAMPLES = 32  # bytes of a line that its key reads
 
 #: What may stand at the ends of a line without being part of it.
 _ASCII_BLANKS = "".join(map(chr, range(0x21)))
@@ -46,12 +46,13 @@ def repeated_paragraphs_rule(min_tokens: int) -> Rule:
     return Rule(
         partial(remove_repeated, min_tokens=min_tokens),
         partial(may_repeat, min_tokens=min_tokens),
+        Hint.REPEATED_PARAGRAPHS,
     )
 
 
 def torn_sentence_rule() -> Rule:
     """The rule ``torn_sentence``: a last line that breaks off is cut back to its last whole sentence."""
-    return by_pattern(cut_torn, _TORN)
+    return by_pattern(cut_torn, _TORN, Hint.ALWAYS)
 
 
 def remove_repeated(texts: pa.Array, min_tokens: int) -> pa.Array:
@@ -91,52 +92,46 @@ def may_repeat(texts: pa.Array, min_tokens: int) -> np.ndarray:
     return found
 
 
+@njit(inline="always")
+def long_line_key(data, start, end):
+    """The same for equal lines whatever the ASCII white space at their ends, and mostly for them alone: made from the
+    length and a few bytes all over the line ``data[start:end]``, so that a long line costs no more than a short one."""
+    while start < end and data[start] <= 0x20:
+        start += 1
+    while end > start and data[end - 1] <= 0x20:
+        end -= 1
+    key = _SEED ^ np.uint64(end - start)
+    for sample in range(min(_SAMPLES, end - start)):
+        key = (key ^ np.uint64(data[start + sample * (end - start) // _SAMPLES])) * _PRIME
+    return key
+
+
 @njit(cache=True, nogil=True)
 def _find_repeats(data, offsets, min_tokens, found):
-    lines = np.empty((256, 2), dtype=np.int64)  # bounds of the long lines of one text
-    hashes = np.empty(256, dtype=np.uint64)
+    longest = 0
+    for row in range(offsets.size - 1):
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    min_line = 2 * min_tokens - 1  # bytes: two runs of letters have something between them
+    lines = np.empty((longest // min_line + 1, 2), dtype=np.int64)  # bounds of the long lines of one text
+    keys = np.empty(longest // min_line + 1, dtype=np.uint64)
     for row in range(offsets.size - 1):
         end, start, count = offsets[row + 1], offsets[row], 0
         while start < end:
             stop = start
             while stop < end and data[stop] != _LINE_FEED:
                 stop += 1
-            if stop - start >= 2 * min_tokens - 1:  # two runs of letters have something between them
-                first, last = start, stop
-                while first < last and data[first] <= 0x20:
-                    first += 1
-                while last > first and data[last - 1] <= 0x20:
-                    last -= 1
-                # the length and a sample of the bytes: equal lines have equal ones, and the rule compares whole lines
-                value = _SEED ^ np.uint64(last - first)
-                for position in range(first, min(last, first + _SAMPLE)):
-                    value = (value ^ np.uint64(data[position])) * _PRIME
-                for position in range(max(first, last - _SAMPLE), last):
-                    value = (value ^ np.uint64(data[position])) * _PRIME
-                if count == hashes.size:
-                    longer, more = np.empty((2 * count, 2), dtype=np.int64), np.empty(2 * count, dtype=np.uint64)
-                    longer[:count], more[:count] = lines, hashes
-                    lines, hashes = longer, more
-                lines[count, 0], lines[count, 1], hashes[count] = first, last, value
+            if stop - start >= min_line:
+                lines[count, 0], lines[count, 1], keys[count] = start, stop, long_line_key(data, start, stop)
                 count += 1
             start = stop + 1
-        if count > 1 and _has_twins(np.sort(hashes[:count])):
-            order = np.argsort(hashes[:count])
-            for place in range(1, count):
-                line = order[place]
-                if hashes[line] == hashes[order[place - 1]] and (
-                    _max_tokens(data, lines[line, 0], lines[line, 1]) >= min_tokens
-                ):
-                    found[row] = True
-                    break
-
-
-@njit(inline="always")
-def _has_twins(ordered):
-    twins = False
-    for place in range(1, ordered.size):
-        twins |= ordered[place] == ordered[place - 1]
-    return twins
+        order = np.argsort(keys[:count])
+        for place in range(1, count):
+            line = order[place]
+            if keys[line] == keys[order[place - 1]] and (
+                _max_tokens(data, lines[line, 0], lines[line, 1]) >= min_tokens
+            ):
+                found[row] = True
+                break
 
 
 @njit(inline="always")

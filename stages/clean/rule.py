@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import IntFlag, auto
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,27 @@ import pyarrow.compute as pc
 _MAX_ROUNDS = 8
 
 Edit = Callable[[pa.Array], pa.Array]
-Search = Callable[[pa.Array, str], np.ndarray]
+Test = Callable[[pa.Array], np.ndarray]
+
+
+class Hint(IntFlag):
+    """What one look at a text (:mod:`stages.clean.hints`) may see in it; each rule asks for one."""
+
+    MOJIBAKE = auto()
+    LINE_ENDINGS = auto()
+    CONTROLS = auto()
+    UNICODE_FORM = auto()
+    SYMBOLS = auto()
+    SIMPLIFIED = auto()
+    SECRET = auto()
+    EMAIL = auto()
+    IP = auto()
+    RESIDENT_ID = auto()
+    BANK_CARD = auto()
+    PHONE = auto()
+    REPEATED_PARAGRAPHS = auto()
+    WHITESPACE = auto()
+    ALWAYS = auto()  # in every text
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +43,21 @@ class Rule:
     """A named edit: what it does to a string array without nulls, and to which of its texts it can do anything."""
 
     apply: Edit
-    touches: Callable[[pa.Array], np.ndarray]  # bool per text
-    pattern: str | None = None  # RE2 that ``touches`` looks for, where it looks for one
-    search: Search | None = None  # how ``touches`` looks for it, where a plain scan would look at too much
-
-    @property
-    def look(self) -> Callable[..., np.ndarray]:
-        """What looks at the texts: rules with the same look are looked for in one pass."""
-        return self.touches if self.pattern is None else self.search or matches
+    touches: Test  # bool per text
+    hint: Hint  # of every text that ``touches`` finds and ``apply`` changes
 
 
-def by_pattern(apply: Edit, pattern: str, search: Search | None = None) -> Rule:
+class RuleSet(dict[str, Rule]):
+    """Rules by name in the order in which they run, and the one look at a column that finds all their hints."""
+
+    def __init__(self, rules: Mapping[str, Rule], look: Test) -> None:
+        super().__init__(rules)
+        self.look = look  # int64 per text, bits of Hint
+
+
+def by_pattern(apply: Edit, pattern: str, hint: Hint) -> Rule:
     """A rule that can change the texts in which an RE2 pattern is found."""
-    return Rule(apply, partial(search or matches, pattern=pattern), pattern, search)
-
-
-def touched_by_any(texts: pa.Array, rules: Collection[Rule]) -> np.ndarray:
-    """Bool per text: False where none of some rules with the same look can change anything."""
-    first, *_ = rules
-    if first.pattern is None:
-        return first.touches(texts)
-    return first.look(texts, "|".join(rule.pattern for rule in rules if rule.pattern is not None))
+    return Rule(apply, partial(matches, pattern=pattern), hint)
 
 
 def matches(texts: pa.Array, pattern: str) -> np.ndarray:
@@ -50,7 +65,7 @@ def matches(texts: pa.Array, pattern: str) -> np.ndarray:
     return pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
 
 
-def until_stable(edit: Edit, touches: Callable[[pa.Array], np.ndarray]) -> Edit:
+def until_stable(edit: Edit, touches: Test) -> Edit:
     """The edit repeated on the texts that it changes: what is taken out may join two halves of the next find."""
 
     def apply(texts: pa.Array) -> pa.Array:

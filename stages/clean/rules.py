@@ -12,6 +12,7 @@ Chinese.
 from __future__ import annotations
 
 import functools
+import operator
 import unicodedata
 from collections.abc import Callable, Collection
 from functools import partial
@@ -23,8 +24,8 @@ import pyarrow.compute as pc
 from stages.clean.masking import mask_rule
 from stages.clean.phone import PHONE
 from stages.clean.private_data import BANK_CARD, EMAIL, IP, RESIDENT_ID
-from stages.clean.rule import Rule, by_pattern
-from stages.clean.secrets import SECRET
+from stages.clean.rule import Hint, Rule, RuleSet, by_pattern
+from stages.clean.secrets import PIECES, SECRET
 from stages.clean.symbols import symbols_rule
 
 #: Names of all rules, in the order in which they run. Mojibake comes first because its evidence is what the later
@@ -56,34 +57,48 @@ EDGE = r"[\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029
 
 def make_rules(
     names: Collection[str], *, unicode_form: str = "NFC", max_blank_lines: int = 2, min_paragraph_tokens: int = 50
-) -> dict[str, Rule]:
+) -> RuleSet:
     """The named rules in the order in which they run. Loads Numba: for workers."""
+    from stages.clean.characters import character_bits
+    from stages.clean.hints import make_look
     from stages.clean.paragraphs import repeated_paragraphs_rule, torn_sentence_rule
     from stages.clean.screen import private_places
     from stages.clean.script import simplified_rule
 
     makers: dict[str, Callable[[], Rule]] = {
-        "mojibake": lambda: by_pattern(fix_mojibake, mojibake_pattern()),
-        "line_endings": lambda: by_pattern(fix_line_endings, LINE_ENDINGS),
-        "controls": lambda: by_pattern(remove_controls, CONTROLS),
+        "mojibake": lambda: by_pattern(fix_mojibake, mojibake_pattern(), Hint.MOJIBAKE),
+        "line_endings": lambda: by_pattern(fix_line_endings, LINE_ENDINGS, Hint.LINE_ENDINGS),
+        "controls": lambda: by_pattern(remove_controls, CONTROLS, Hint.CONTROLS),
         "unicode_form": lambda: Rule(
-            partial(pc.utf8_normalize, form=unicode_form), partial(_is_not_normal, form=unicode_form)
+            partial(pc.utf8_normalize, form=unicode_form),
+            partial(_is_not_normal, form=unicode_form),
+            Hint.UNICODE_FORM,
         ),
         "symbols": symbols_rule,
         "simplified": simplified_rule,
-        "secret": lambda: mask_rule(SECRET),
-        "email": lambda: mask_rule(EMAIL, private_places),
-        "ip": lambda: mask_rule(IP, private_places),
-        "resident_id": lambda: mask_rule(RESIDENT_ID, private_places),
-        "bank_card": lambda: mask_rule(BANK_CARD, private_places),
-        "phone": lambda: mask_rule(PHONE, private_places),
+        "secret": lambda: mask_rule(SECRET, Hint.SECRET),
+        "email": lambda: mask_rule(EMAIL, Hint.EMAIL, private_places),
+        "ip": lambda: mask_rule(IP, Hint.IP, private_places),
+        "resident_id": lambda: mask_rule(RESIDENT_ID, Hint.RESIDENT_ID, private_places),
+        "bank_card": lambda: mask_rule(BANK_CARD, Hint.BANK_CARD, private_places),
+        "phone": lambda: mask_rule(PHONE, Hint.PHONE, private_places),
         "repeated_paragraphs": lambda: repeated_paragraphs_rule(min_paragraph_tokens),
         "torn_sentence": torn_sentence_rule,
         "whitespace": lambda: by_pattern(
-            partial(fix_whitespace, max_blank_lines=max_blank_lines), whitespace_pattern(max_blank_lines)
+            partial(fix_whitespace, max_blank_lines=max_blank_lines),
+            whitespace_pattern(max_blank_lines),
+            Hint.WHITESPACE,
         ),
     }
-    return {name: makers[name]() for name in RULE_NAMES if name in names}
+    rules = {name: makers[name]() for name in RULE_NAMES if name in names}
+    look = make_look(
+        functools.reduce(operator.or_, (rule.hint for rule in rules.values()), Hint.ALWAYS),
+        character_bits(unicode_form),
+        PIECES,
+        max_blank_lines=max_blank_lines,
+        min_paragraph_tokens=min_paragraph_tokens,
+    )
+    return RuleSet(rules, look)
 
 
 def fix_line_endings(texts: pa.Array) -> pa.Array:
@@ -160,9 +175,4 @@ def _without_layout(pattern: str) -> str:
 
 
 def _is_not_normal(texts: pa.Array, form: str) -> np.ndarray:
-    from stages.clean.screen import may_not_be_normal
-
-    touched = may_not_be_normal(texts, form)
-    for row in np.flatnonzero(touched).tolist():
-        touched[row] = not unicodedata.is_normalized(form, texts[row].as_py())
-    return touched
+    return np.array([not unicodedata.is_normalized(form, text) for text in texts.to_pylist()], dtype=bool)

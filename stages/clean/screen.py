@@ -14,15 +14,14 @@ from numba import njit
 
 from stages.clean.rule import matches
 from stages.text.arrow_text import text_buffers
-from stages.text.scripts import decode
 
-_DIGIT, _BESIDE_DIGITS, _HEX, _NAME, _AT, _COLON, _LABEL = 1, 2, 4, 8, 16, 32, 64
+DIGIT, BESIDE_DIGITS, HEX, NAME, AT, COLON, LABEL = 1, 2, 4, 8, 16, 32, 64
 #: Fewest digits of a telephone number; cards and ids have more. An IPv4 address has four and three full stops.
 _MIN_DIGITS, _MIN_IP_DIGITS, _MIN_IP_STOPS = 7, 4, 3
 _FULL_STOP = ord(".")
 #: Bytes around a place that are looked at: a label and what may stand between it and its number are shorter.
 _AROUND = 64
-_TABLE_SIZE = 0x10000
+_TABLE_SIZE = 0x32400
 
 
 def private_places(texts: pa.Array, pattern: str) -> np.ndarray:
@@ -35,7 +34,7 @@ def private_places(texts: pa.Array, pattern: str) -> np.ndarray:
     room = 4096
     while True:
         windows = np.empty((room, 3), dtype=np.int64)
-        count = _find_private(data, offsets, _byte_kinds(), windows)
+        count = _find_private(data, offsets, byte_kinds(), windows)
         if count <= room:
             break
         room = count
@@ -50,33 +49,25 @@ def private_places(texts: pa.Array, pattern: str) -> np.ndarray:
     return found
 
 
-def may_not_be_normal(texts: pa.Array, form: str) -> np.ndarray:
-    """Bool per text: whether it has a character that a Unicode form may change, alone or with a neighbour."""
-    data, offsets = text_buffers(texts)
-    found = np.zeros(offsets.size - 1, dtype=bool)
-    _find_characters(data, offsets, _changeable(form), found)
-    return found
-
-
 @functools.cache
-def _byte_kinds() -> np.ndarray:
+def byte_kinds() -> np.ndarray:
     kinds = np.zeros(256, dtype=np.uint8)
     for members, bit in (
-        (b"0123456789", _DIGIT),
-        (b" ().-", _BESIDE_DIGITS),
-        (b"0123456789abcdefABCDEF", _HEX),
-        (b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._%+-", _NAME),
-        (b"@", _AT),
-        (b":", _COLON),
-        (b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-", _LABEL),
+        (b"0123456789", DIGIT),
+        (b" ().-", BESIDE_DIGITS),
+        (b"0123456789abcdefABCDEF", HEX),
+        (b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._%+-", NAME),
+        (b"@", AT),
+        (b":", COLON),
+        (b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-", LABEL),
     ):
         kinds[list(members)] |= bit
     return kinds
 
 
 @functools.cache
-def _changeable(form: str) -> np.ndarray:
-    """Bool per code point of the first plane; what lies beyond counts as changeable and is looked at one by one."""
+def changeable(form: str) -> np.ndarray:
+    """Code points that a Unicode form may change, alone or with a neighbour."""
     table = np.zeros(_TABLE_SIZE, dtype=bool)
     for code in range(0x80, _TABLE_SIZE):
         if 0xD800 <= code < 0xE000:
@@ -87,7 +78,7 @@ def _changeable(form: str) -> np.ndarray:
         if len(parts) == 2 and not parts[0].startswith("<") and int(parts[1], 16) < _TABLE_SIZE:
             table[int(parts[1], 16)] = True  # composes with what stands in front of it
     table[0x1161:0x1176] = table[0x11A8:0x11C3] = True  # vowels and finals of Hangul
-    return table
+    return np.flatnonzero(table)
 
 
 @njit(cache=True, nogil=True)
@@ -99,29 +90,29 @@ def _find_private(data, offsets, kinds, windows):
         last = start  # where the last window of this row ends
         while position < end:
             kind = kinds[data[position]]
-            if not kind & (_DIGIT | _AT | _COLON):
+            if not kind & (DIGIT | AT | COLON):
                 position += 1
                 continue
             first = position
             is_place = False
-            if kind & _DIGIT:
+            if kind & DIGIT:
                 digits = stops = 0
-                while position < end and kinds[data[position]] & (_DIGIT | _BESIDE_DIGITS):
-                    digits += kinds[data[position]] & _DIGIT
+                while position < end and kinds[data[position]] & (DIGIT | BESIDE_DIGITS):
+                    digits += kinds[data[position]] & DIGIT
                     stops += data[position] == _FULL_STOP
                     position += 1
                 is_place = digits >= _MIN_DIGITS or (digits >= _MIN_IP_DIGITS and stops >= _MIN_IP_STOPS)
             else:
-                if kind & _AT:
-                    if position > start and kinds[data[position - 1]] & _NAME:
+                if kind & AT:
+                    if position > start and kinds[data[position - 1]] & NAME:
                         behind = position + 1
-                        while behind < end and kinds[data[behind]] & _LABEL:
+                        while behind < end and kinds[data[behind]] & LABEL:
                             behind += 1
                         is_place = position + 1 < behind < end and data[behind] == _FULL_STOP
                         position = behind - 1
                 elif position >= start + 3:
                     before = kinds[data[position - 1]] & kinds[data[position - 2]] & kinds[data[position - 3]]
-                    is_place = before & _HEX != 0
+                    is_place = before & HEX != 0
                 position += 1
             if is_place:
                 left, right = max(start, first - _AROUND), min(end, position + _AROUND)
@@ -144,19 +135,3 @@ def _copy(data, starts, bounds, pieces):
     for piece in range(starts.size):
         for place in range(bounds[piece + 1] - bounds[piece]):
             pieces[bounds[piece] + place] = data[starts[piece] + place]
-
-
-@njit(cache=True, nogil=True)
-def _find_characters(data, offsets, wanted, found):
-    for row in range(offsets.size - 1):
-        position, end = offsets[row], offsets[row + 1]
-        while position < end:
-            lead = np.int64(data[position])
-            if lead < 0x80:
-                position += 1
-                continue
-            code_point, num_bytes = decode(data, position, lead)
-            position += num_bytes
-            if code_point >= wanted.size or wanted[code_point]:
-                found[row] = True
-                break

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from stages.clean.rule import Rule, until_stable
+from stages.clean.rule import Hint, Rule, until_stable
 from stages.text.arrow_text import text_buffers
 from stages.text.scripts import decode
 
@@ -33,7 +33,7 @@ MAX_HAN_PER_KANA = 20
 
 def simplified_rule() -> Rule:
     """The rule ``simplified``."""
-    return Rule(until_stable(simplify, is_traditional), is_traditional)
+    return Rule(until_stable(simplify, is_traditional), is_traditional, Hint.SIMPLIFIED)
 
 
 def simplify(texts: pa.Array) -> pa.Array:
@@ -57,6 +57,16 @@ def is_traditional(texts: pa.Array) -> np.ndarray:
         & (traditional * MAX_HAN_PER_TRADITIONAL >= han)
         & (counts[:, _KANA] * MAX_HAN_PER_KANA < han)
     )
+
+
+def traditional_only() -> np.ndarray:
+    """Code points that are written only in the traditional script."""
+    return np.flatnonzero(_script_table() == _TRADITIONAL)
+
+
+def simplified_only() -> np.ndarray:
+    """Code points that are written only in the simplified script."""
+    return np.flatnonzero(_script_table() == _SIMPLIFIED)
 
 
 @functools.cache

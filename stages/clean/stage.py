@@ -24,7 +24,7 @@ from data_specs.ledger import DROPPED, EXPANDED, IN, KEPT, Ledger
 from data_specs.view import ViewShard
 from stages.base import Port, Stage, StageContext, UnitOutput, Work, shard_units
 from stages.clean.chain import CleanedColumn, RuleCount, clean_column, num_characters
-from stages.clean.rule import Rule
+from stages.clean.rule import RuleSet
 from stages.clean.rules import PARAGRAPH_RULES, RULE_NAMES, make_rules
 from stages.text.arrow_text import name_codes
 
@@ -116,7 +116,7 @@ def make_clean(config: CleanConfig) -> Work:
     """Work of one unit: clean one text shard."""
 
     @functools.cache
-    def rules_of(source: str, domain: str, language: str, is_pair: bool) -> dict[str, Rule]:
+    def rules_of(source: str, domain: str, language: str, is_pair: bool) -> RuleSet:
         names = set(config.rules_of(source, domain))
         if is_pair:
             names -= set(PARAGRAPH_RULES)

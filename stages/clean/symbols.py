@@ -23,14 +23,14 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.clean.rule import Rule, by_pattern, matches, until_stable
+from stages.clean.rule import Hint, Rule, by_pattern, matches, until_stable
 
 _BLANK = r"[ \t\x{3000}]"
-_PRIVATE = r"[\x{e000}-\x{f8ff}\x{fffd}\x{f0000}-\x{ffffd}\x{100000}-\x{10fffd}]"
+PRIVATE = r"[\x{e000}-\x{f8ff}\x{fffd}\x{f0000}-\x{ffffd}\x{100000}-\x{10fffd}]"
 _STARS = "★☆"
 _ORNAMENTS = "◆◇■▲▼▽◈◉◎●♦♢♠♣♥♡♪♫♬✦✧✩✪✿❀❁❃❋✽✾❖※" + _STARS
 _STROKES = "─━═┄┅┈┉╌╍"
-_DRAWN = r"[\x{2500}-\x{259f}]"
+DRAWN = r"[\x{2500}-\x{259f}]"
 
 #: Fewest characters of a run that is taken out.
 ORNAMENT_RUN, STAR_RUN, STROKE_RUN, BLOCK_RUN = 3, 6, 5, 3
@@ -38,6 +38,8 @@ ORNAMENT_RUN, STAR_RUN, STROKE_RUN, BLOCK_RUN = 3, 6, 5, 3
 RULE_CHARACTERS = "-=_*~#+—―＝－＊～．"
 RULE_RUN, RULE_LEFT = 10, 3
 
+#: One ornament.
+ORNAMENT = f"[{_ORNAMENTS}]"
 _NO_STAR = "".join(mark for mark in _ORNAMENTS if mark not in _STARS)
 #: A run of ornaments holds one that is no star, or is too long for a rating.
 _ORNAMENT = (
@@ -46,11 +48,11 @@ _ORNAMENT = (
 )
 _REMOVED = "|".join(
     [
-        f"{_PRIVATE}+",
+        f"{PRIVATE}+",
         _ORNAMENT,
         f"[{_STROKES}]{{{STROKE_RUN},}}",
         rf"[\x{{2580}}-\x{{259f}}]{{{BLOCK_RUN},}}",
-        rf"(?m:^{_BLANK}*(?:{_DRAWN}{_BLANK}*){{3,}}$)",
+        rf"(?m:^{_BLANK}*(?:{DRAWN}{_BLANK}*){{3,}}$)",
     ]
 )
 
@@ -65,7 +67,7 @@ _RULES = [_rules(RULE_CHARACTERS[:7]), _rules(RULE_CHARACTERS[7:])]  # RE2 has n
 _KEPT = "".join(rf"\{group}" for group in range(1, 9))
 #: Where :func:`remove_symbols` may have something to do; small, because all such patterns are looked for at once.
 PATTERN = (
-    f"{_PRIVATE}|[{_ORNAMENTS}]{{{ORNAMENT_RUN}}}|{_DRAWN}(?:{_BLANK}*{_DRAWN}){{2}}"
+    f"{PRIVATE}|[{_ORNAMENTS}]{{{ORNAMENT_RUN}}}|{DRAWN}(?:{_BLANK}*{DRAWN}){{2}}"
     f"|[{re.escape(RULE_CHARACTERS)}]{{{RULE_RUN}}}"
 )
 
@@ -80,4 +82,4 @@ def remove_symbols(texts: pa.Array) -> pa.Array:
 
 def symbols_rule() -> Rule:
     """The rule ``symbols``."""
-    return by_pattern(until_stable(remove_symbols, partial(matches, pattern=PATTERN)), PATTERN)
+    return by_pattern(until_stable(remove_symbols, partial(matches, pattern=PATTERN)), PATTERN, Hint.SYMBOLS)

@@ -60,4 +60,4 @@ def test_rules_that_are_left_out_do_not_run() -> None:
     rules = make_rules(("line_endings", "controls"))
     column = clean_column(pa.array(["  def f():  \r\n\treturn '\u00c3\u00a9'\ufeff\n\n\n\n\n"]), rules)
     assert column.texts.to_pylist() == ["  def f():  \n\treturn '\u00c3\u00a9'\n\n\n\n\n"]
-    assert clean_column(pa.array(["  x  "]), {}).texts.to_pylist() == ["  x  "]
+    assert clean_column(pa.array(["  x  "]), make_rules(())).texts.to_pylist() == ["  x  "]
