@@ -9,7 +9,6 @@ Importing this module loads Numba: import it inside the functions that run in wo
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -236,8 +235,10 @@ def _look(data, offsets, events, kinds, characters, pairs, ends, pieces, limits,
                     if digits >= _ID_DIGITS:
                         seen |= _RESIDENT_ID
             elif event == _AT_SIGN:
-                if position > start and kinds[data[position - 1]] & NAME and (
-                    _ends_host_label(data, position, end, kinds)
+                if (
+                    position > start
+                    and kinds[data[position - 1]] & NAME
+                    and (_ends_host_label(data, position, end, kinds))
                 ):
                     seen |= _EMAIL
                 position += 1
@@ -293,7 +294,9 @@ def _edges(data, start, end):
                 code_point == 0x85
                 or code_point == 0xA0
                 or code_point == 0x1680
-                or 0x2000 <= code_point <= 0x202F
+                or 0x2000 <= code_point <= 0x200A
+                or 0x2028 <= code_point <= 0x2029
+                or code_point == 0x202F
                 or code_point == 0x205F
                 or code_point == 0x3000
             ):

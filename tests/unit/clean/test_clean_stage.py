@@ -103,7 +103,7 @@ def test_domain_and_source_choose_rules(tmp_path: Path) -> None:
     assert [row["text"] for row in rows(cleaned)] == ["後來國家乾燥了。聯繫<EMAIL>"]
     _, cleaned = run(tmp_path, [text], skip_sources={"src": ["email", "simplified"]})
     assert [row["text"] for row in rows(cleaned)] == [text]
-    _, cleaned = run(tmp_path, [text], domain="web", also_sources={"src": ["simplified", "torn_sentence"]})
+    _, cleaned = run(tmp_path, [f"{text}或"], domain="web", also_sources={"src": ["simplified", "torn_sentence"]})
     assert [row["text"] for row in rows(cleaned)] == ["后来国家干燥了。"]
     _, cleaned = run(tmp_path, [text], domain="code")
     assert [row["text"] for row in rows(cleaned)] == ["後來國家乾燥了。聯繫<EMAIL>"]
