@@ -38,13 +38,13 @@ _BLOCK = (
 #: Pieces of which every form holds one; short, so that they are found in the same scan as all else.
 _PIECES = (
     "A3T[A-Z0-9]|A(?:K|S|B)IA|ACCA", "gh[pousr]_", "github_pat_", "gl(?:pat|dt|ft|soat|rt)-", "xox[abeoprs]-",
-    "k_live_", "AIza", "eyJ", "T3BlbkFJ", "sk-ant-", "hf_", "npm_", "pypi-AgE", r"SG\.", r"hooks\.slack", "PRIVATE KEY",
+    "k_live_", "AIza", "eyJ", "T3BlbkFJ", "sk-ant-", "hf_", "npm_", "pypi-AgE", r"SG\.[0-9A-Za-z_-]{9}", r"hooks\.slack", "PRIVATE KEY",
 )  # fmt: skip
 #: Bytes of which every find of those holds one (a zero byte stands for any), for the look at all texts.
 PIECES = (
-    b"A3T", b"AKIA", b"ASIA", b"ABIA", b"ACCA", b"gho_", b"ghp_", b"ghr_", b"ghs_", b"ghu_", b"_pat_", b"gl\0t-",
-    b"glpat-", b"glsoat-", b"xox\0-", b"k_live_", b"AIz", b"eyJ", b"T3BlbkFJ", b"sk-ant-", b"hf_", b"npm_", b"pypi-",
-    b"SG.", b"hooks.", b"TE KEY",
+    b"A3T", b"AKIA", b"ASIA", b"ABIA", b"ACCA", b"gho_", b"ghp_", b"ghr_", b"ghs_", b"ghu_", b"_pat_", b"gldt-",
+    b"glft-", b"glrt-", b"glpat-", b"glsoat-", b"xox\0-", b"k_live_", b"AIz", b"eyJ", b"T3BlbkFJ", b"sk-ant-", b"hf_",
+    b"npm_", b"pypi-", b"SG.", b"//hooks.", b"TE KEY",
 )  # fmt: skip
 #: Different characters behind the beginning, below which a token is an example: sk_live_xxxxxxxx.
 _MIN_DISTINCT = 8
