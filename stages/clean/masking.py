@@ -42,22 +42,19 @@ def mask_rule(mask: Mask, hint: Hint, search: Search = matches) -> Rule:
     touches = partial(search, pattern=mask.trigger)
 
     def apply(texts: pa.Array) -> pa.Array:
-        return pa.array([mask_text(text, mask) for text in texts.to_pylist()], texts.type)
+        masked = [mask_text(data, mask) for data in texts.cast(pa.large_binary()).to_pylist()]
+        return pa.array(masked, pa.large_binary()).cast(texts.type)
 
     return Rule(until_stable(apply, touches), touches, hint)
 
 
-def mask_text(text: str, mask: Mask) -> str:
-    """Mask one text."""
-    data = text.encode()
-    spans = find(data, mask)
-    if not spans:
-        return text
+def mask_text(data: bytes, mask: Mask) -> bytes:
+    """Mask one text, given and returned as UTF-8."""
     pieces, at = [], 0
-    for start, end in spans:
+    for start, end in find(data, mask):
         pieces += [data[at:start], mask.placeholder.encode()]
         at = end
-    return b"".join([*pieces, data[at:]]).decode()
+    return b"".join([*pieces, data[at:]]) if pieces else data
 
 
 def find(data: bytes, mask: Mask) -> list[tuple[int, int]]:

@@ -38,8 +38,8 @@ _BLOCK = (
 #: Pieces of which every form holds one; short, so that they are found in the same scan as all else.
 _PIECES = (
     "A3T[A-Z0-9]|A(?:K|S|B)IA|ACCA", "gh[pousr]_", "github_pat_", "gl(?:pat|dt|ft|soat|rt)-", "xox[abeoprs]-",
-    "k_live_", "AIza", "eyJ", "T3BlbkFJ", "sk-ant-", "hf_", "npm_", "pypi-AgE", r"SG\.[0-9A-Za-z_-]{9}", r"hooks\.slack",
-    "PRIVATE KEY",
+    "k_live_", "AIza", "eyJ", "T3BlbkFJ", "sk-ant-", "hf_", "npm_", "pypi-AgE", r"SG\.[0-9A-Za-z_-]{9}",
+    r"hooks\.slack", "PRIVATE KEY",
 )  # fmt: skip
 #: Bytes of which every find of those holds one (a zero byte stands for any), for the look at all texts.
 PIECES = (

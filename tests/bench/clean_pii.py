@@ -4,6 +4,11 @@
 
 ``--data`` is laid out like the set that the project is accepted on: ``labelled/pii-en/synth_dataset_v2.json``. A find
 is right when it touches a span of its type, a span is found when finds cover all of it. MB are UTF-8 bytes of text in.
+
+The figures by type are not held out: the expressions were written with all 1,500 sentences of that set in view, so no
+half of it can be called unseen. They say what the masks do on text of this making (English, made numbers), no more.
+What they miss there: cards of 35xx outside JCB's 3528-3589 and of 12 digits that no listed network issues,
+telephone numbers of bare digits or of national forms without a country or a label.
 """
 
 from __future__ import annotations
