@@ -3,7 +3,7 @@
     name: my_crawl
     origin: https://example.org/crawl          # where it came from, for people
     licence: CC-BY-4.0
-    languages: [zh, en]
+    languages: [zh, en]                         # BCP 47; zh-Hant, zh-TW, zh-HK: `clean` keeps the traditional script
     domain: zh                                  # routes to an RRE expert group; frozen before tokenize
     format: warc                                # warc | jsonl | csv | parquet | files | po | pairs | mediawiki
     paths: ["crawl/*.warc.gz"]                  # below data_root, absolute, or a URL (data_specs/storage.py)

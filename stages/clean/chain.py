@@ -1,4 +1,5 @@
-"""Run the rules over a column of texts: compiled scans find the texts that a rule can change; only those are edited.
+"""Run the rules over a column of texts: one compiled look finds what each text hints at, a rule tests the texts that
+hint at it, and edits those that it can change.
 
 The chain is repeated on the texts that it changed until nothing changes, because one rule can make work for an earlier
 one (a removed soft hyphen may join the two halves of a broken character). So cleaning clean text changes nothing.
@@ -6,14 +7,13 @@ one (a removed soft hyphen may join the two halves of a broken character). So cl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.clean.rules import Rule, touched_by_any
+from stages.clean.rule import RuleSet
 
 #: Rounds after which a text that keeps changing is left as it is; two or three are usual.
 _MAX_ROUNDS = 16
@@ -43,16 +43,18 @@ class CleanedColumn:
     counts: dict[str, RuleCount] = field(default_factory=dict)
 
 
-def clean_column(texts: pa.Array, rules: Mapping[str, Rule]) -> CleanedColumn:
+def clean_column(texts: pa.Array, rules: RuleSet) -> CleanedColumn:
     """Apply ``rules`` in order to every text of a string array without nulls."""
     result = CleanedColumn(texts, num_characters(texts))
-    rows = np.flatnonzero(touched_by_any(texts, rules.values()))
-    pending = texts.take(pa.array(rows))  # texts that the next round looks at
+    asked = sum({int(rule.hint) for rule in rules.values()})
+    rows, pending = np.arange(len(texts)), texts  # texts that the next round looks at
     for _ in range(_MAX_ROUNDS):
-        changed = np.zeros(len(pending), dtype=bool)
-        for name, rule in rules.items():
-            pending, edited = _apply(pending, name, rule, result.counts)
-            changed |= edited
+        hints = rules.look(pending)
+        hinted = hints & asked != 0
+        if not hinted.any():
+            break
+        pending, rows, hints = pending.filter(pa.array(hinted)), rows[hinted], hints[hinted]
+        pending, changed = _round(pending, rules, hints, result.counts)
         if not changed.any():
             break
         pending, rows = pending.filter(pa.array(changed)), rows[changed]
@@ -62,23 +64,35 @@ def clean_column(texts: pa.Array, rules: Mapping[str, Rule]) -> CleanedColumn:
     return result
 
 
-def _apply(texts: pa.Array, name: str, rule: Rule, counts: dict[str, RuleCount]) -> tuple[pa.Array, np.ndarray]:
-    """Apply one rule and count; returns the new texts and which of them differ."""
-    touched = rule.touches(texts)
-    if not touched.any():
-        return texts, touched
-    before = texts.filter(pa.array(touched))
-    after = rule.apply(before)
-    differs = pc.not_equal(before, after).to_numpy(zero_copy_only=False)
-    if not differs.any():
-        return texts, np.zeros(len(texts), dtype=bool)
-    growth = num_characters(after) - num_characters(before)
-    counts.setdefault(name, RuleCount()).add(
-        RuleCount(int(differs.sum()), int(-growth[growth < 0].sum()), int(growth[growth > 0].sum()))
-    )
-    edited = touched.copy()
-    edited[touched] = differs
-    return pc.replace_with_mask(texts, pa.array(touched), after), edited
+def _round(
+    texts: pa.Array, rules: RuleSet, hints: np.ndarray, counts: dict[str, RuleCount]
+) -> tuple[pa.Array, np.ndarray]:
+    """Apply the rules once, in order, each to the texts that hint at it; a text that changed is looked at anew."""
+    changed = np.zeros(len(texts), dtype=bool)
+    for name, rule in rules.items():
+        rows = np.flatnonzero(hints & int(rule.hint))
+        if not rows.size:
+            continue
+        some = texts.take(pa.array(rows))
+        touched = rule.touches(some)
+        if not touched.any():
+            continue
+        rows, before = rows[touched], some.filter(pa.array(touched))
+        after = rule.apply(before)
+        differs = pc.not_equal(before, after).to_numpy(zero_copy_only=False)
+        if not differs.any():
+            continue
+        growth = num_characters(after) - num_characters(before)
+        counts.setdefault(name, RuleCount()).add(
+            RuleCount(int(differs.sum()), int(-growth[growth < 0].sum()), int(growth[growth > 0].sum()))
+        )
+        rows, after = rows[differs], after.filter(pa.array(differs))
+        hints[rows] = rules.look(after)
+        changed[rows] = True
+        mask = np.zeros(len(texts), dtype=bool)
+        mask[rows] = True
+        texts = pc.replace_with_mask(texts, pa.array(mask), after)
+    return texts, changed
 
 
 def num_characters(texts: pa.Array) -> np.ndarray:

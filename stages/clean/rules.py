@@ -1,5 +1,5 @@
-"""The cleaning rules: from a column of texts to a column of texts, each idempotent, each with a pattern that tells
-where it can change anything at all.
+"""The rules on the form of text, and the table of all rules: from a column of texts to a column of texts, each
+idempotent, each with a test that tells where it can change anything at all.
 
 Patterns and edits are compiled Arrow kernels (RE2, utf8proc); only mojibake repair runs in Python, on the few texts
 that need it. A pattern may match a text that its rule leaves alone, never the other way round (a property test holds
@@ -12,18 +12,31 @@ Chinese.
 from __future__ import annotations
 
 import functools
+import operator
 import unicodedata
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.clean.masking import mask_rule
+from stages.clean.phone import PHONE
+from stages.clean.private_data import BANK_CARD, EMAIL, IP, RESIDENT_ID
+from stages.clean.rule import Hint, Rule, RuleSet, by_pattern
+from stages.clean.secrets import PIECES, SECRET
+from stages.clean.symbols import symbols_rule
+
 #: Names of all rules, in the order in which they run. Mojibake comes first because its evidence is what the later
-#: rules take out: C1 controls, soft hyphens, blanks.
-RULE_NAMES = ("mojibake", "line_endings", "controls", "unicode_form", "whitespace")
+#: rules take out: C1 controls, soft hyphens, blanks. Symbols go before paragraphs are compared, and white space is put
+#: right behind everything that leaves holes. Secrets go before what their characters could be taken for.
+RULE_NAMES = (
+    "mojibake", "line_endings", "controls", "unicode_form", "symbols", "simplified", "secret", "email", "ip",
+    "resident_id", "bank_card", "phone", "repeated_paragraphs", "torn_sentence", "whitespace",
+)  # fmt: skip
+#: Rules that may take out a whole paragraph. They do not run on pairs, whose sides are told apart by counting blocks.
+PARAGRAPH_RULES = ("symbols", "repeated_paragraphs", "torn_sentence")
 
 #: Line ends of other systems and of typesetting: CR, vertical tab, form feed, next line, line and paragraph separator.
 LINE_ENDINGS = r"[\r\x0b\x0c\x{85}\x{2028}\x{2029}]"
@@ -42,44 +55,50 @@ BLANK = r"[ \t\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"
 EDGE = r"[\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A named edit: what it does to a string array without nulls, and to which of its texts it can do anything."""
+def make_rules(
+    names: Collection[str], *, unicode_form: str = "NFC", max_blank_lines: int = 2, min_paragraph_tokens: int = 50
+) -> RuleSet:
+    """The named rules in the order in which they run. Loads Numba: for workers."""
+    from stages.clean.characters import character_bits
+    from stages.clean.hints import make_look
+    from stages.clean.paragraphs import repeated_paragraphs_rule, torn_sentence_rule
+    from stages.clean.screen import private_places
+    from stages.clean.script import simplified_rule
 
-    apply: Callable[[pa.Array], pa.Array]
-    touches: Callable[[pa.Array], np.ndarray]  # bool per text
-    pattern: str | None = None  # RE2 that ``touches`` looks for, where it looks for one
-
-
-def _by_pattern(apply: Callable[[pa.Array], pa.Array], pattern: str) -> Rule:
-    return Rule(apply, partial(_matches, pattern=pattern), pattern)
-
-
-def touched_by_any(texts: pa.Array, rules: Collection[Rule]) -> np.ndarray:
-    """Bool per text: False where no rule can change anything. One scan looks for all patterns at once."""
-    patterns = [rule.pattern for rule in rules if rule.pattern is not None]
-    touched = _matches(texts, "|".join(patterns)) if patterns else np.zeros(len(texts), dtype=bool)
-    for rule in rules:
-        if rule.pattern is None:
-            rest = np.flatnonzero(~touched)
-            touched[rest] = rule.touches(texts.take(pa.array(rest)))
-    return touched
-
-
-def make_rules(names: Collection[str], unicode_form: str, max_blank_lines: int) -> dict[str, Rule]:
-    """The named rules in the order in which they run."""
     makers: dict[str, Callable[[], Rule]] = {
-        "mojibake": lambda: _by_pattern(fix_mojibake, mojibake_pattern()),
-        "line_endings": lambda: _by_pattern(fix_line_endings, LINE_ENDINGS),
-        "controls": lambda: _by_pattern(remove_controls, CONTROLS),
+        "mojibake": lambda: by_pattern(fix_mojibake, mojibake_pattern(), Hint.MOJIBAKE),
+        "line_endings": lambda: by_pattern(fix_line_endings, LINE_ENDINGS, Hint.LINE_ENDINGS),
+        "controls": lambda: by_pattern(remove_controls, CONTROLS, Hint.CONTROLS),
         "unicode_form": lambda: Rule(
-            partial(pc.utf8_normalize, form=unicode_form), partial(_is_not_normal, form=unicode_form)
+            partial(pc.utf8_normalize, form=unicode_form),
+            partial(_is_not_normal, form=unicode_form),
+            Hint.UNICODE_FORM,
         ),
-        "whitespace": lambda: _by_pattern(
-            partial(fix_whitespace, max_blank_lines=max_blank_lines), whitespace_pattern(max_blank_lines)
+        "symbols": symbols_rule,
+        "simplified": simplified_rule,
+        "secret": lambda: mask_rule(SECRET, Hint.SECRET),
+        "email": lambda: mask_rule(EMAIL, Hint.EMAIL, private_places),
+        "ip": lambda: mask_rule(IP, Hint.IP, private_places),
+        "resident_id": lambda: mask_rule(RESIDENT_ID, Hint.RESIDENT_ID, private_places),
+        "bank_card": lambda: mask_rule(BANK_CARD, Hint.BANK_CARD, private_places),
+        "phone": lambda: mask_rule(PHONE, Hint.PHONE, private_places),
+        "repeated_paragraphs": lambda: repeated_paragraphs_rule(min_paragraph_tokens),
+        "torn_sentence": torn_sentence_rule,
+        "whitespace": lambda: by_pattern(
+            partial(fix_whitespace, max_blank_lines=max_blank_lines),
+            whitespace_pattern(max_blank_lines),
+            Hint.WHITESPACE,
         ),
     }
-    return {name: makers[name]() for name in RULE_NAMES if name in names}
+    rules = {name: makers[name]() for name in RULE_NAMES if name in names}
+    look = make_look(
+        functools.reduce(operator.or_, (rule.hint for rule in rules.values()), Hint.ALWAYS),
+        character_bits(unicode_form),
+        PIECES,
+        max_blank_lines=max_blank_lines,
+        min_paragraph_tokens=min_paragraph_tokens,
+    )
+    return RuleSet(rules, look)
 
 
 def fix_line_endings(texts: pa.Array) -> pa.Array:
@@ -155,12 +174,5 @@ def _without_layout(pattern: str) -> str:
     return "".join(kept)
 
 
-def _matches(texts: pa.Array, pattern: str) -> np.ndarray:
-    return pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
-
-
 def _is_not_normal(texts: pa.Array, form: str) -> np.ndarray:
-    touched = ~pc.string_is_ascii(texts).to_numpy(zero_copy_only=False)  # ASCII is in every normal form
-    for row in np.flatnonzero(touched).tolist():
-        touched[row] = not unicodedata.is_normalized(form, texts[row].as_py())
-    return touched
+    return np.array([not unicodedata.is_normalized(form, text) for text in texts.to_pylist()], dtype=bool)

@@ -18,32 +18,56 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_specs.document import DOCUMENTS
+from data_specs.document import DOCUMENTS, LABELS
 from data_specs.errors import nearest
 from data_specs.ledger import DROPPED, EXPANDED, IN, KEPT, Ledger
 from data_specs.view import ViewShard
 from stages.base import Port, Stage, StageContext, UnitOutput, Work, shard_units
 from stages.clean.chain import CleanedColumn, RuleCount, clean_column, num_characters
-from stages.clean.rules import RULE_NAMES, Rule, make_rules
+from stages.clean.rule import RuleSet
+from stages.clean.rules import PARAGRAPH_RULES, RULE_NAMES, make_rules
+from stages.text.arrow_text import name_codes
 
 UNICODE_FORMS = ("NFC", "NFKC")
 EMPTY = "empty_after_clean"
+#: Rules that would change what a program means, or find numbers in it that are nobody's.
+CODE_SKIPS = (
+    "mojibake", "unicode_form", "symbols", "resident_id", "bank_card", "phone", "repeated_paragraphs", "whitespace",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanConfig:
-    """Which rules run on which domain."""
+    """Which rules run on which domain and source: ``rules`` and ``also`` of the domain without its ``skip``, then the
+    source's own. Private data of a kind are masked where its rule runs and kept where it does not."""
 
-    rules: tuple[str, ...] = RULE_NAMES  # a rule left out runs nowhere; the order of running is fixed
+    #: rules of every domain; the order of running is fixed (``RULE_NAMES``). ``simplified`` and ``torn_sentence`` are
+    #: left to ``also``
+    rules: tuple[str, ...] = tuple(name for name in RULE_NAMES if name not in ("simplified", "torn_sentence"))
+    also: dict[str, tuple[str, ...]] = field(
+        # PanGu-alpha 3.1.1 converts all Chinese; here texts in the traditional script whose card or record does not
+        # declare it (zh-Hant, zh-TW, zh-HK, yue ...)
+        default_factory=lambda: {"zh": ("simplified",), "zh_en": ("simplified",)}
+    )  # domain -> rules that run on it in addition; a mapping given here replaces the whole default
     skip: dict[str, tuple[str, ...]] = field(
-        # blanks are syntax in code, and a string literal means its bytes
-        default_factory=lambda: {"code": ("mojibake", "unicode_form", "whitespace")}
-    )  # domain -> rules that do not run on it
+        # blanks are syntax in code, rules of ====== part its sections, a string literal means its bytes, lines repeat;
+        # long numbers are data. E-mail, IP addresses and secrets are masked as in StarCoder (Li et al. 2023, 4.1)
+        default_factory=lambda: {"code": CODE_SKIPS}
+    )  # domain -> rules that do not run on it; a mapping given here replaces the whole default
+    also_sources: dict[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # source -> rules in addition, whatever its domain skips
+    skip_sources: dict[str, tuple[str, ...]] = field(default_factory=dict)  # source -> rules that do not run on it
     unicode_form: str = "NFC"  # stored text keeps what was written; NFKC loses it (hash keys use that form)
     max_blank_lines: int = 2  # longer runs of blank lines are cut to this many
+    #: tokens (a Han character, or a run of other letters and digits) from which on a later copy of a paragraph goes.
+    #: Refrains of classic poems have up to 24, items that articles of law repeat mostly under 50, table cells fewer;
+    #: PanGu-alpha publishes no number
+    min_paragraph_tokens: int = 50
 
     def __post_init__(self) -> None:
-        for rule in (*self.rules, *(rule for skipped in self.skip.values() for rule in skipped)):
+        chosen = (self.also, self.skip, self.also_sources, self.skip_sources)
+        for rule in (*self.rules, *(rule for names in chosen for group in names.values() for rule in group)):
             if rule not in RULE_NAMES:
                 raise ValueError(f"rule {rule!r} is unknown.{nearest(rule, RULE_NAMES)}")
         if self.unicode_form not in UNICODE_FORMS:
@@ -52,17 +76,24 @@ class CleanConfig:
             )
         if self.max_blank_lines < 0:
             raise ValueError(f"max_blank_lines ({self.max_blank_lines}) must not be negative")
+        if self.min_paragraph_tokens < 1:
+            raise ValueError(f"min_paragraph_tokens ({self.min_paragraph_tokens}) must be at least 1")
+
+    def rules_of(self, source: str, domain: str) -> frozenset[str]:
+        """Names of the rules that run on the documents of one source."""
+        names = {*self.rules, *self.also.get(domain, ())} - set(self.skip.get(domain, ()))
+        return frozenset((names | set(self.also_sources.get(source, ()))) - set(self.skip_sources.get(source, ())))
 
 
 class Clean(Stage[CleanConfig]):
     """Edits text; drops a document only when nothing of it is left."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     config_type: ClassVar[type] = CleanConfig
     inputs: ClassVar[Mapping[str, Port]] = {"documents": Port("documents", many=True)}
     output: ClassVar[str] = "documents"
     counts: ClassVar[Mapping[str, str]] = {"documents": "document"}
-    libraries: ClassVar[tuple[str, ...]] = ("ftfy",)
+    libraries: ClassVar[tuple[str, ...]] = ("ftfy", "OpenCC", "google-re2")
 
     def run(self, ctx: StageContext) -> Mapping[str, Any]:
         shards = ctx.view("documents").shards()
@@ -85,17 +116,26 @@ def make_clean(config: CleanConfig) -> Work:
     """Work of one unit: clean one text shard."""
 
     @functools.cache
-    def rules_of(domain: str) -> dict[str, Rule]:
-        names = set(config.rules) - set(config.skip.get(domain, ()))
-        return make_rules(names, config.unicode_form, config.max_blank_lines)
+    def rules_of(source: str, domain: str, language: str, is_pair: bool) -> RuleSet:
+        names = set(config.rules_of(source, domain))
+        if is_pair:
+            names -= set(PARAGRAPH_RULES)
+        if not may_be_simplified(language):
+            names.discard("simplified")
+        return make_rules(
+            names,
+            unicode_form=config.unicode_form,
+            max_blank_lines=config.max_blank_lines,
+            min_paragraph_tokens=config.min_paragraph_tokens,
+        )
 
     def work(shard: ViewShard, out: UnitOutput) -> dict[str, Any]:
         counts: dict[str, dict[str, RuleCount]] = defaultdict(lambda: defaultdict(RuleCount))
         for table in shard.kept_batches(DOCUMENTS.names):
-            for part in _runs(table):
-                source, domain = part["source"][0].as_py(), part["domain"][0].as_py()
+            for part, is_pair in _runs(table):
+                source, domain, language = (part[name][0].as_py() for name in LABELS)
                 texts = pa.concat_arrays(part["text"].chunks)
-                cleaned = clean_column(texts, rules_of(domain))
+                cleaned = clean_column(texts, rules_of(source, domain, language, is_pair))
                 kept = _book(cleaned, out.ledger, source, domain)
                 for rule, count in cleaned.counts.items():
                     counts[source][rule].add(count)
@@ -112,14 +152,27 @@ def make_clean(config: CleanConfig) -> Work:
     return work
 
 
-def _runs(table: pa.Table) -> list[pa.Table]:
-    """Slices of consecutive rows that share source and domain, in order."""
+def may_be_simplified(language: str) -> bool:
+    """Whether a declared language (BCP 47) leaves it to the text in which script it is: Chinese or unknown, and not
+    marked as traditional by script (zh-Hant), region (zh-TW, zh-HK, zh-MO) or by being Cantonese (yue)."""
+    first, *rest = language.replace("_", "-").lower().split("-")
+    if first not in ("zh", "cmn", "lzh", "wuu", "und"):
+        return False
+    return "hans" in rest or not {"hant", "tw", "hk", "mo", "yue"} & set(rest)
+
+
+def _runs(table: pa.Table) -> list[tuple[pa.Table, bool]]:
+    """Slices of consecutive rows that share their labels and are pairs or are none, in order; whether they are pairs.
+
+    A document whose metadata name the key ``pair`` in any sense counts as one.
+    """
     if not table.num_rows:
         return []
-    labels = [np.asarray(pc.dictionary_encode(table[name].combine_chunks()).indices) for name in ("source", "domain")]
-    changes = np.flatnonzero((np.diff(labels[0]) != 0) | (np.diff(labels[1]) != 0)) + 1
+    is_pair = pc.fill_null(pc.match_substring(table["metadata"], '"pair"'), False).to_numpy().astype(bool)
+    codes = np.stack([*(name_codes(table[name])[0] for name in LABELS), is_pair])
+    changes = np.flatnonzero((np.diff(codes) != 0).any(axis=0)) + 1
     bounds = [0, *changes.tolist(), table.num_rows]
-    return [table.slice(start, end - start) for start, end in itertools.pairwise(bounds)]
+    return [(table.slice(start, end - start), bool(is_pair[start])) for start, end in itertools.pairwise(bounds)]
 
 
 def _book(cleaned: CleanedColumn, ledger: Ledger, source: str, domain: str) -> np.ndarray:

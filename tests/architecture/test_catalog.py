@@ -126,6 +126,7 @@ DEFINING = {
     "tokenizers": "tokenizers",
     "fasttext": "fasttext-wheel",
     "opencc": "OpenCC",
+    "re2": "google-re2",
     "mwparserfromhell": "mwparserfromhell",
 }
 

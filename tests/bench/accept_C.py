@@ -30,10 +30,9 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from tests.bench.clean_pii import pii
-
 from tests.bench.acceptance_table import Table
 from tests.bench.classifier_units import units
+from tests.bench.clean_pii import pii
 from tests.bench.code_and_pairs import code_and_pairs
 from tests.bench.dedup_corpus import corpus
 from tests.bench.filter_agreement import agreement

@@ -85,8 +85,8 @@ def write_dump(root: Path) -> dict[str, bytes]:
     (root / "crawl" / "one.warc.gz").write_bytes(gzip.compress(b"".join(whole)))  # nothing to seek to
     lines = []
     for number in range(100, 130):
-        # the menu is cut, the zero-width space and the bell go
-        text = f"{MENU}\n{mark(number)} {english(f'e{number}', 5)}\u200b \x07 end"
+        # the menu is cut, the zero-width space and the bell go, the address is masked
+        text = f"{MENU}\n{mark(number)} to a@mail.cn: {english(f'e{number}', 5)}\u200b \x07 end"
         values = {"key": str(number), "link": f"https://b.example/{number}", "text": text}
         lines.append(json.dumps(values, ensure_ascii=False).encode())
         raw[mark(number)] = lines[-1]

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from stages.clean.chain import RuleCount, clean_column
 from stages.clean.rules import RULE_NAMES, make_rules
 
-RULES = make_rules(RULE_NAMES, "NFC", 2)
-TEXT = st.text(
+RULES = make_rules(RULE_NAMES)
+TEXT = st.lists(
     st.sampled_from(list("ab 中\n\r\t\x0c\x00\x85\x96\xa0\xad\u200b\u3000\ufefféÃ©Â¼â€œœšžŸ\u0301"))
-    | st.characters(codec="utf-8"),
+    | st.characters(codec="utf-8")
+    | st.sampled_from(
+        ["a@b.cn ", "13812345678", "8.8.4.44", "★★★★★★", "乾隆", "乾燥的髮型", "=" * 10, "一句。", "\ue000"]
+    ),
     max_size=30,
-)
+).map("".join)
 
 
 def clean(*texts: str) -> list[str]:
@@ -54,7 +57,7 @@ def test_only_what_changed_is_counted() -> None:
 
 
 def test_rules_that_are_left_out_do_not_run() -> None:
-    rules = make_rules(("line_endings", "controls"), "NFC", 2)
+    rules = make_rules(("line_endings", "controls"))
     column = clean_column(pa.array(["  def f():  \r\n\treturn '\u00c3\u00a9'\ufeff\n\n\n\n\n"]), rules)
     assert column.texts.to_pylist() == ["  def f():  \n\treturn '\u00c3\u00a9'\n\n\n\n\n"]
-    assert clean_column(pa.array(["  x  "]), {}).texts.to_pylist() == ["  x  "]
+    assert clean_column(pa.array(["  x  "]), make_rules(())).texts.to_pylist() == ["  x  "]

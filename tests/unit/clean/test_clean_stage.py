@@ -10,6 +10,8 @@ import pytest
 
 from data_specs.errors import SpecError
 from data_specs.manifest import Artifact
+from data_specs.pair import split_pair
+from stages.clean.stage import may_be_simplified
 from tests.stage_harness import Bench
 from tests.unit.ingest.dump_files import books, make_source, rows
 
@@ -24,7 +26,7 @@ TEXTS = [
 
 def run(tmp_path: Path, texts: list[str], domain: str = "zh", **config: Any) -> tuple[Artifact, Artifact]:
     data = b"".join(orjson.dumps({"text": text}) + b"\n" for text in texts)
-    source = make_source(tmp_path, {"a.jsonl": data}, format="jsonl", domain=domain)
+    source = make_source(tmp_path, {"a.jsonl": data}, format="jsonl", domain=domain, languages=("zh",))
     bench = Bench(tmp_path / "bench")
     raw = bench.run("ingest", {}, {"sources": [source]})
     return raw, bench.run("clean", config, {"documents": [raw]})
@@ -65,6 +67,8 @@ def test_wrong_configs_are_refused(tmp_path: Path) -> None:
         ({"skip": {"code": ["white"]}}, "Known: "),
         ({"unicode_form": "NFD"}, "NFD"),
         ({"max_blank_lines": -1}, "must not be negative"),
+        ({"min_paragraph_tokens": 0}, "at least 1"),
+        ({"also": {"zh": ["simplify"]}}, "Did you mean .simplified"),
     ):
         with pytest.raises(SpecError, match=message):
             run(tmp_path, ["a"], **config)
@@ -88,3 +92,57 @@ def test_every_input_shard_is_cleaned_on_its_own(tmp_path: Path) -> None:
     assert [(row["source"], row["text"]) for row in rows(cleaned)] == [("a", "one"), ("b", "one  ")]
     assert len(cleaned.shards("documents")) == 2
     assert cleaned.manifest.ledger.by_source("document", "in") == {"a": 1, "b": 1}
+
+
+def test_domain_and_source_choose_rules(tmp_path: Path) -> None:
+    text = "後來國家乾燥了。聯繫a@b.cn"
+    _, cleaned = run(tmp_path, [text])
+    assert [row["text"] for row in rows(cleaned)] == ["后来国家干燥了。联系<EMAIL>"]
+    assert books(cleaned, "character") == {"in": 16, "expanded": 1, "kept": 17}
+    _, cleaned = run(tmp_path, [text], domain="web")  # nothing is converted outside Chinese domains
+    assert [row["text"] for row in rows(cleaned)] == ["後來國家乾燥了。聯繫<EMAIL>"]
+    _, cleaned = run(tmp_path, [text], skip_sources={"src": ["email", "simplified"]})
+    assert [row["text"] for row in rows(cleaned)] == [text]
+    _, cleaned = run(tmp_path, [f"{text}或"], domain="web", also_sources={"src": ["simplified", "torn_sentence"]})
+    assert [row["text"] for row in rows(cleaned)] == ["后来国家干燥了。"]
+    _, cleaned = run(tmp_path, [text], domain="code")
+    assert [row["text"] for row in rows(cleaned)] == ["後來國家乾燥了。聯繫<EMAIL>"]
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [("zh", True), ("und", True), ("zh-Hans", True), ("zh_Hans_HK", True), ("zh-Hant", False), ("zh_hant", False),
+     ("zh-TW", False), ("zh-HK", False), ("yue", False), ("zh-yue", False), ("ja", False), ("en", False)],
+)  # fmt: skip
+def test_a_declared_script_is_kept(language: str, expected: bool) -> None:
+    assert may_be_simplified(language) is expected
+
+
+def test_a_card_keeps_its_traditional_script(tmp_path: Path) -> None:
+    source = make_source(
+        tmp_path,
+        {"a.jsonl": '{"text": "後來國家乾燥了。"}\n'.encode()},
+        format="jsonl",
+        domain="zh",
+        languages=("zh-Hant",),
+    )
+    bench = Bench(tmp_path / "bench")
+    cleaned = bench.run("clean", {}, {"documents": [bench.run("ingest", {}, {"sources": [source]})]})
+    assert [row["text"] for row in rows(cleaned)] == ["後來國家乾燥了。"]
+
+
+def test_a_pair_keeps_its_blocks(tmp_path: Path) -> None:
+    """Sides are told apart by counting blocks, so no rule may take one out."""
+    line = "字" * 60
+    data = orjson.dumps({"en": f"───\n\n{line}\n\n{line}", "zh": "後來國家乾燥了。" * 4}) + b"\n"
+    source = make_source(
+        tmp_path, {"a.jsonl": data}, format="jsonl", domain="zh_en", languages=("zh", "en"),
+        fields={"text": ["en", "zh"], "pair": ["en", "zh"]},
+    )  # fmt: skip
+    bench = Bench(tmp_path / "bench")
+    cleaned = bench.run("clean", {}, {"documents": [bench.run("ingest", {}, {"sources": [source]})]})
+    [row] = rows(cleaned)
+    assert row["text"] == f"───\n\n{line}\n\n{line}\n\n{'后来国家干燥了。' * 4}"
+    sides = split_pair(row["text"], row["metadata"])
+    assert sides is not None
+    assert sides[1].text == "后来国家干燥了。" * 4
