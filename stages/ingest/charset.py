@@ -81,8 +81,7 @@ def decode_page(page: bytes, header_label: str | None, max_bad_characters: float
             return Decoded(page.decode("utf-8"), "utf-8")
         except UnicodeDecodeError:
             pass
-    guessed = ["utf-8"] if _is_damaged_utf8(page) else _detected(page)
-    candidates = list(dict.fromkeys([*declared, *guessed]))
+    candidates = list(dict.fromkeys([*declared, *_guessed(page)]))
     for name in candidates:
         try:
             return Decoded(page.decode(name), name)
@@ -110,13 +109,13 @@ def decode_file(data: bytes, encoding: str | None, max_bad_characters: float) ->
         return Decoded(data.decode("utf-8"), "utf-8")
     except UnicodeDecodeError:
         pass
-    detected = ["utf-8"] if _is_damaged_utf8(data) else _detected(data)
-    for name in detected:
+    guessed = _guessed(data)
+    for name in guessed:
         try:
             return Decoded(data.decode(name), name)
         except UnicodeDecodeError:
             continue
-    return _least_bad(data, detected, max_bad_characters)
+    return _least_bad(data, guessed, max_bad_characters)
 
 
 def _decode_shifted(data: bytes) -> Decoded | None:
@@ -143,7 +142,7 @@ def decode_parts(data: bytes, label: str | None, encoding: str | None, max_bad_c
     try:
         return decode_file(data, encoding, max_bad_characters).text
     except UndecodableError:
-        text = _with_bad_lines(data, [encoding] if encoding is not None else ["utf-8", *_detected(data)])
+        text = _with_bad_lines(data, [encoding] if encoding is not None else _guessed(data) or ["utf-8"])
         if text is None:
             raise
         return text
@@ -177,6 +176,11 @@ def _decode_marked(data: bytes) -> Decoded | None:
             except UnicodeDecodeError:
                 return None
     return None
+
+
+def _guessed(data: bytes) -> list[str]:
+    """The charset of bytes that are not valid UTF-8, as far as they tell."""
+    return ["utf-8"] if _is_damaged_utf8(data) else _detected(data)
 
 
 def _is_damaged_utf8(data: bytes) -> bool:
