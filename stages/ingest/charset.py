@@ -142,25 +142,20 @@ def decode_parts(data: bytes, label: str | None, encoding: str | None, max_bad_c
     try:
         return decode_file(data, encoding, max_bad_characters).text
     except UndecodableError:
-        text = _with_bad_lines(data, [encoding] if encoding is not None else _guessed(data) or ["utf-8"])
+        text = _with_bad_lines(data, encoding or next(iter(_guessed(data)), "utf-8"))
         if text is None:
             raise
         return text
 
 
-def _with_bad_lines(data: bytes, candidates: list[str]) -> str | None:
-    """Text in the charset that the most lines fit, bytes that do not as lone surrogates; None when it is not most."""
-    best: tuple[int, str] | None = None
-    for name in candidates:
-        try:
-            text = data.decode(name, "surrogateescape").removeprefix("\ufeff")
-        except UnicodeDecodeError:
-            continue  # of a charset that is not ASCII below 128, where a bad byte moves what follows
-        lines = [line for line in text.split("\n") if line.strip()]
-        num_bad = sum(map(has_bad_bytes, lines))
-        if num_bad * 2 < len(lines) and (best is None or num_bad < best[0]):
-            best = num_bad, text
-    return best[1] if best is not None else None
+def _with_bad_lines(data: bytes, name: str) -> str | None:
+    """Text with the bytes that do not fit as lone surrogates; None when that leaves no majority of sound lines."""
+    try:
+        text = data.decode(name, "surrogateescape").removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return None  # of a charset that is not ASCII below 128, where a bad byte moves what follows
+    lines = [line for line in text.split("\n") if line.strip()]
+    return text if sum(map(has_bad_bytes, lines)) * 2 < len(lines) else None
 
 
 def has_bad_bytes(text: str) -> bool:
