@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from stages.ingest.byte_stream import ByteStream
-from stages.ingest.http_message import MAX_HEADER_BYTES
+from stages.ingest.http_message import MAX_HEADER_BYTES, HttpError, parse_head
 from stages.ingest.record import RAW_HEAD_BYTES, Failed
 from stages.ingest.warc_reader import WarcRecord
 
@@ -54,8 +54,11 @@ def _read_record(stream: ByteStream, index: int, offset: int, max_record_bytes: 
         return Failed(index, offset, "bad_arc_header", error, raw)
     length = int(length_text)
     if length > stream.most_remaining():
-        error = f"{url}: length {length} is more than the file holds; the file is cut here, or the length is wrong"
-        return Failed(index, offset, "truncated_record", error, line + _skip_to_header(stream))
+        content = _skip_to_header(stream, max_record_bytes)
+        if not _is_whole_answer(content):
+            error = f"{url}: length {length} is more than the file holds; the file is cut here, or the length is wrong"
+            return Failed(index, offset, "truncated_record", error, (line + content)[:RAW_HEAD_BYTES])
+        return WarcRecord(index, offset, _warc_headers(url, date, media_type), content, len(content), False)
     too_large = length > max_record_bytes
     content = stream.read(min(length, MAX_HEADER_BYTES) if too_large else length)
     num_read = len(content) + (stream.skip(length - len(content)) if too_large else 0)
@@ -67,13 +70,27 @@ def _read_record(stream: ByteStream, index: int, offset: int, max_record_bytes: 
         _skip_to_header(stream)
         error = f"{url}: length {length} does not end where the record does; the record cannot be trusted"
         return Failed(index, offset, "wrong_length", error, line + content)
-    headers = {
+    return WarcRecord(index, offset, _warc_headers(url, date, media_type), content, length, too_large)
+
+
+def _warc_headers(url: str, date: str, media_type: str) -> dict[str, str]:
+    return {
         "warc-type": "warcinfo" if url.startswith("filedesc:") else "response",
         "warc-target-uri": url,
         "warc-date": date,
         "warc-identified-payload-type": media_type.partition(" ")[0].partition(";")[0].lower(),
     }
-    return WarcRecord(index, offset, headers, content, length, too_large)
+
+
+def _is_whole_answer(content: bytes) -> bool:
+    """Whether all of an answer is here by its own ``Content-Length``, so that the length of the record is wrong and
+    nothing is cut; as in files whose line ends a tool has changed (``warcio/example-space-in-url.arc``)."""
+    try:
+        head = parse_head(content)
+    except HttpError:
+        return False
+    length = head.headers.get("content-length", "")
+    return length.isascii() and length.isdigit() and 0 < int(length[:18]) <= len(content) - head.body_start
 
 
 def _is_delimited(stream: ByteStream) -> bool:
@@ -82,13 +99,15 @@ def _is_delimited(stream: ByteStream) -> bool:
     return following[:1] in (b"", b"\n", b"\r") or _HEADER.match(following.partition(b"\n")[0]) is not None
 
 
-def _skip_to_header(stream: ByteStream) -> bytes:
-    """Pass over lines until one looks like a header; returns the first bytes passed."""
-    head = b""
+def _skip_to_header(stream: ByteStream, max_bytes: int = RAW_HEAD_BYTES) -> bytes:
+    """Pass over lines until one looks like a header; returns the first ``max_bytes`` (to the end of a line) passed."""
+    head: list[bytes] = []
+    num_bytes = 0
     while line := stream.read_line(MAX_HEADER_BYTES):
         if _HEADER.match(line):
             stream.unread(line)
             break
-        if len(head) < RAW_HEAD_BYTES:
-            head += line[:RAW_HEAD_BYTES]
-    return head
+        if num_bytes < max_bytes:
+            head.append(line)
+            num_bytes += len(line)
+    return b"".join(head)

@@ -1,8 +1,9 @@
 """From bytes to text: which charset a page or a file is in, and what to do when none fits.
 
 Evidence, best first: a byte order mark; being valid UTF-8, which text of another charset is only by rare accident;
-the HTTP header; the page's own ``meta``; the detector (uchardet by resiliparse). Labels mean what the WHATWG encoding
-standard says (gb2312 and gbk are gb18030, iso-8859-1 is windows-1252), as browsers have it.
+the HTTP header; the page's own ``meta``; being UTF-8 but for some damage; the detector (uchardet by resiliparse).
+Labels mean what the WHATWG encoding standard says (gb2312 and gbk are gb18030, iso-8859-1 is windows-1252), as
+browsers have it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ _META = re.compile(rb"""<(?:meta|\?xml)[^>]{0,400}?(?:charset|encoding)\s*=\s*["
 _HZ = re.compile(rb"~\{((?:[\x21-\x77][\x21-\x7e])+)~\}")
 _MIN_HZ_BYTES = 16
 _ESCAPED = re.compile("[\udc80-\udcff]")
-#: Share of undecodable bytes up to which a file is one of UTF-8 with broken records in it.
-_MAX_BAD_PARTS = 0.1
+#: Sound characters beyond ASCII for each byte that is none, from which text is damaged UTF-8 and no other charset: of
+#: text in GB18030, Big5 or windows-1251 hardly one character in seven looks like one.
+_UTF8_PER_BAD_BYTE = 4
 REPLACEMENT = "�"
 
 
@@ -79,7 +81,7 @@ def decode_page(page: bytes, header_label: str | None, max_bad_characters: float
             return Decoded(page.decode("utf-8"), "utf-8")
         except UnicodeDecodeError:
             pass
-    candidates = list(dict.fromkeys([*declared, *_detected(page)]))
+    candidates = list(dict.fromkeys([*declared, *_guessed(page)]))
     for name in candidates:
         try:
             return Decoded(page.decode(name), name)
@@ -107,13 +109,13 @@ def decode_file(data: bytes, encoding: str | None, max_bad_characters: float) ->
         return Decoded(data.decode("utf-8"), "utf-8")
     except UnicodeDecodeError:
         pass
-    detected = _detected(data)
-    for name in detected:
+    guessed = _guessed(data)
+    for name in guessed:
         try:
             return Decoded(data.decode(name), name)
         except UnicodeDecodeError:
             continue
-    return _least_bad(data, detected, max_bad_characters)
+    return _least_bad(data, guessed, max_bad_characters)
 
 
 def _decode_shifted(data: bytes) -> Decoded | None:
@@ -127,22 +129,33 @@ def _decode_shifted(data: bytes) -> Decoded | None:
         return None
 
 
-def decode_parts(data: bytes, label: str | None, max_bad_characters: float) -> str:
+def decode_parts(data: bytes, label: str | None, encoding: str | None, max_bad_characters: float) -> str:
     """Text of a file of many small records, each of which may fail alone: bytes that do not fit the file's charset
-    stand as lone surrogates, which :func:`has_bad_bytes` finds. ``label``: what the file says of itself."""
-    name = known_charset(label)
+    stand as lone surrogates, which :func:`has_bad_bytes` finds. ``label``: what the file says of itself;
+    ``encoding``: what the source card says. Raises :class:`UndecodableError` when most lines do not fit."""
+    name = known_charset(label) if encoding is None else None
     if name is not None:
         try:
             return data.decode(name).removeprefix("\ufeff")
         except UnicodeDecodeError:
             pass  # the label is wrong, or a few records are
     try:
-        return decode_file(data, None, max_bad_characters).text
+        return decode_file(data, encoding, max_bad_characters).text
     except UndecodableError:
-        text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-        if len(_ESCAPED.findall(text)) > _MAX_BAD_PARTS * len(text):
+        text = _with_bad_lines(data, encoding or next(iter(_guessed(data)), "utf-8"))
+        if text is None:
             raise
         return text
+
+
+def _with_bad_lines(data: bytes, name: str) -> str | None:
+    """Text with the bytes that do not fit as lone surrogates; None when that leaves no majority of sound lines."""
+    try:
+        text = data.decode(name, "surrogateescape").removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return None  # of a charset that is not ASCII below 128, where a bad byte moves what follows
+    lines = [line for line in text.split("\n") if line.strip()]
+    return text if sum(map(has_bad_bytes, lines)) * 2 < len(lines) else None
 
 
 def has_bad_bytes(text: str) -> bool:
@@ -158,6 +171,36 @@ def _decode_marked(data: bytes) -> Decoded | None:
             except UnicodeDecodeError:
                 return None
     return None
+
+
+def _guessed(data: bytes) -> list[str]:
+    """The charset of bytes that are not valid UTF-8, as far as they tell."""
+    return ["utf-8"] if _is_damaged_utf8(data) else _detected(data)
+
+
+def _is_damaged_utf8(data: bytes) -> bool:
+    """Whether bytes that are no UTF-8 were that once: a detector, which has to fit every byte, would rather say Greek.
+
+    So it is when sound characters by far outnumber the bytes that are none, or sound lines the others (not counting
+    lines of ASCII), since damage may be long and in one place.
+    """
+    sound = data.decode("utf-8", "ignore")
+    num_bad = len(data) - len(sound.encode())
+    if len(sound) - len(sound.encode("ascii", "ignore")) > _UTF8_PER_BAD_BYTE * num_bad:
+        return True
+    balance = 0
+    for line in data.split(b"\n"):
+        if not line.isascii():
+            balance += 1 if _is_utf8(line) else -1
+    return balance > 0
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _detected(data: bytes) -> list[str]:

@@ -16,7 +16,7 @@ import xxhash
 
 from stages.ingest.archive_members import ARCHIVE_ERRORS, MEMBER_ERRORS, Member, archive_members, is_archive
 from stages.ingest.byte_stream import ByteStream
-from stages.ingest.charset import UndecodableError, decode_file, decode_page
+from stages.ingest.charset import UndecodableError, decode_file, decode_page, decode_parts, has_bad_bytes
 from stages.ingest.extract import extract_page, too_complex
 from stages.ingest.gettext import decode_catalogue, message_pair, read_messages
 from stages.ingest.light_markup import markdown_text, rst_text
@@ -147,28 +147,38 @@ class _FileReader:
         if self.fields.content in ("html", "xhtml"):
             yield self._page(data, place, offset, member)
             return
+        encoding, limit = self.fields.encoding, self.config.max_bad_characters
+        is_whole = self.fields.split == "none"
         try:
-            text = decode_file(data, self.fields.encoding, self.config.max_bad_characters).text
+            text = decode_file(data, encoding, limit).text if is_whole else decode_parts(data, None, encoding, limit)
         except UndecodableError as error:
             yield self._failed("bad_encoding", f"{place}: {error}", data, offset)
             return
         title = None
         if self.fields.content in _MARKUP:
             text, title = _MARKUP[self.fields.content](text)
-        if self.fields.split == "none":
+        if is_whole:
             draft = self._draft(place, place, offset, member, text, title)
             if self.tree is not None:
                 draft.metadata.update(self.tree.metadata(member or self.name, text))
             yield draft
             return
+        pieces: list[tuple[str | None, str]]
         if self.fields.split == "chapters":
-            for number, (heading, chapter) in enumerate(chapters(text, self.fields.chapter or CHAPTER)):
-                yield self._draft(f"{place}#{number}", place, -1, member, chapter, heading)
-            return
-        pieces = text.splitlines() if self.fields.split == "lines" else _BLANK_LINES.split(text.replace("\r\n", "\n"))
-        for number, piece in enumerate(pieces):
-            if piece.strip():  # blank lines part documents; they are none
-                yield self._draft(f"{place}#{number}", place, -1, member, piece)
+            pieces = chapters(text, self.fields.chapter or CHAPTER)
+        elif self.fields.split == "lines":
+            pieces = [(None, line) for line in text.splitlines()]
+        else:
+            pieces = [(None, paragraph) for paragraph in _BLANK_LINES.split(text.replace("\r\n", "\n"))]
+        is_damaged = has_bad_bytes(text)
+        for number, (heading, piece) in enumerate(pieces):
+            if not piece.strip():
+                continue  # blank lines part documents; they are none
+            if is_damaged and has_bad_bytes(piece):
+                error = f"{place}#{number}: it holds bytes that are no text in the file's charset; correct it"
+                yield self._failed("bad_encoding", error, piece.encode("utf-8", "surrogateescape"))
+            else:
+                yield self._draft(f"{place}#{number}", place, -1, member, piece, heading)
 
     def _messages(self, data: bytes, place: str, member: str | None, fields: PoFields) -> Iterator[Outcome]:
         try:

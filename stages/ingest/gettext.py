@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_specs.pair import Side, join_pair
-from stages.ingest.charset import decode_file, decode_parts, has_bad_bytes
+from stages.ingest.charset import decode_parts, has_bad_bytes
 from stages.ingest.record import Dropped
 
 _HEADER_CHARSET = re.compile(rb"Content-Type:[^\"\n]{0,80}?charset=([A-Za-z0-9_.:-]{2,40})", re.I)
@@ -57,10 +57,8 @@ class MessagePair:
 def decode_catalogue(data: bytes, encoding: str | None, max_bad_characters: float) -> str:
     """Text of a catalogue in ``encoding``, in the charset of its own header, or as any file is read; bytes that do not
     fit stay marked, so that their message fails alone."""
-    if encoding is not None:
-        return decode_file(data, encoding, max_bad_characters).text
     found = _HEADER_CHARSET.search(data, 0, _HEADER_BYTES)
-    return decode_parts(data, found.group(1).decode("ascii") if found else None, max_bad_characters)
+    return decode_parts(data, found.group(1).decode("ascii") if found else None, encoding, max_bad_characters)
 
 
 def read_messages(text: str) -> Iterator[Message]:

@@ -17,8 +17,10 @@ from stages.ingest.zstd_decoder import ZstdDecoder
 
 #: Bytes in which the headers of a response must end.
 MAX_HEADER_BYTES = 64 << 10
-_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
-_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
+#: Proxies and test servers call their protocol HTTPX and the like; the answer is one all the same.
+_STATUS = re.compile(rb"[A-Z]{2,16}/\d(?:\.\d)?[ \t]+(\d{3})")
+#: A tool that turns line feeds into CRLF once too often leaves two carriage returns.
+_END_OF_HEADERS = re.compile(rb"\r{0,2}\n\r{0,2}\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?\s*([^\s"';,]+)""", re.I)
 _COPY_BYTES = 256 << 10

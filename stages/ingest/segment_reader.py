@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from data_specs.pair import Side, join_pair
 from stages.ingest.byte_stream import ByteStream, open_stream
-from stages.ingest.charset import UndecodableError, decode_file, decode_parts, has_bad_bytes
+from stages.ingest.charset import UndecodableError, decode_parts, has_bad_bytes
 from stages.ingest.options import IngestConfig, PairFields
 from stages.ingest.record import RAW_HEAD_BYTES, Draft, Dropped, Failed, Outcome
 
@@ -122,10 +122,7 @@ def _side(stream: ByteStream, name: str, fields: PairFields, config: IngestConfi
         error = f"{name}: the file has more than {config.max_json_bytes} bytes (limit max_json_bytes); cut it in parts"
         return Failed(0, 0, "record_too_large", error, head)
     try:
-        if fields.encoding is not None:
-            text = decode_file(data, fields.encoding, config.max_bad_characters).text
-        else:
-            text = decode_parts(data, None, config.max_bad_characters)
+        text = decode_parts(data, None, fields.encoding, config.max_bad_characters)
     except UndecodableError as error:
         return Failed(0, 0, "bad_encoding", f"{name}: {error}", head)
     segments = list(read_segments(text))

@@ -43,7 +43,7 @@ from stages.ingest.wiki_reader import read_wiki
 class Ingest(Stage[IngestConfig]):
     """Reads every record of its sources; a record becomes a document, is dropped by name, or goes to quarantine."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     config_type: ClassVar[type] = IngestConfig
     inputs: ClassVar[Mapping[str, Port]] = {"sources": Port("source", many=True)}
     output: ClassVar[str] = "documents"

@@ -122,7 +122,7 @@ def _read_headers(stream: ByteStream) -> tuple[bytes, dict[str, str]]:
             break
         total += len(line)
         lines.append(line)
-        if line in (b"", b"\r\n", b"\n"):
+        if not line.strip(_SEPARATORS):  # of two carriage returns, too: pywb/missing-status-text.warc
             break
         text = line.decode("utf-8", "replace").rstrip("\r\n")
         if text[:1] in (" ", "\t") and name:

@@ -50,10 +50,7 @@ CONFIG = IngestConfig()
 OTHER_READING = {
     "warcbench/fb.warc.gz": "a zstd body, which the truth leaves packed",
     "warcio/example-wrong-chunks.warc.gz": "its header says chunked and its body is not; warcio gives no bytes",
-    "pywb/example-extra.warc": "one answer begins with HTTPX/1.1, which is no HTTP",
-    "pywb/missing-status-text.warc": "lines end with two carriage returns, and the length is not that of the record",
     "pywb/bad.arc": "lengths of -1 and abc, by its makers' design",
-    "warcio/example-space-in-url.arc": "cut before its record ends",
     "warcio/example-bad-non-chunked.warc.gz": "one gzip member for the whole file, where warcio stops",
 }
 #: Folders of files that are wrong on purpose.

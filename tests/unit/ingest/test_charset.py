@@ -6,7 +6,16 @@ import codecs
 
 import pytest
 
-from stages.ingest.charset import Decoded, UndecodableError, decode_file, decode_page, known_charset, meta_charset
+from stages.ingest.charset import (
+    Decoded,
+    UndecodableError,
+    decode_file,
+    decode_page,
+    decode_parts,
+    has_bad_bytes,
+    known_charset,
+    meta_charset,
+)
 
 CHINESE = "大模型的训练数据需要清洗，港口的早晨非常安静。" * 5
 LIMIT = 0.01
@@ -75,6 +84,27 @@ def test_undeclared_files_are_detected_and_binaries_refused() -> None:
     assert decode_file(CHINESE.encode("gb18030"), None, LIMIT).text == CHINESE
     with pytest.raises(UndecodableError, match="binary"):
         decode_file(bytes(range(256)) * 10 + bytes(1000), None, LIMIT)
+
+
+def test_a_bad_byte_does_not_make_utf8_another_charset() -> None:
+    """The detector has to fit every byte, and calls such a file windows-1253 or the like."""
+    data = ((CHINESE + "\n") * 10).encode() + b"\xf0\x08\xb5\x81\n"
+    assert decode_file(data, None, LIMIT).text.startswith(CHINESE + "\n")
+    assert decode_page(data, None, LIMIT).charset == "utf-8"
+    noise = bytes(range(128, 256)) * 4  # more bad bytes than a quarter of the sound characters, in one line
+    with pytest.raises(UndecodableError, match="utf-8 is the best"):
+        decode_file(data + noise, None, LIMIT)
+
+
+@pytest.mark.parametrize(("charset", "encoding"), [("utf-8", None), ("gb18030", None), ("gb18030", "gb18030")])
+def test_of_small_records_only_the_bad_ones_are_marked(charset: str, encoding: str | None) -> None:
+    lines = [CHINESE.encode(charset)] * 9
+    lines[4] = b"a \xff\x81 \xff" * 12
+    found = decode_parts(b"\n".join(lines), None, encoding, LIMIT).split("\n")
+    assert [has_bad_bytes(line) for line in found] == [number == 4 for number in range(9)]
+    assert {line for number, line in enumerate(found) if number != 4} == {CHINESE}
+    with pytest.raises(UndecodableError):
+        decode_parts(b"\n".join(lines[4:5] * 3 + lines[:1]), None, encoding, LIMIT)
 
 
 def test_labels_mean_what_browsers_take_them_for() -> None:

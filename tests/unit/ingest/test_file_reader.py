@@ -70,6 +70,19 @@ def test_files_are_split_as_the_card_says(tmp_path: Path, split: str, texts: lis
     assert len({draft.key for draft in drafts}) == len(texts)
 
 
+@pytest.mark.parametrize("split", ["lines", "paragraphs"])
+@pytest.mark.parametrize("encoding", [None, "gb18030"])
+def test_a_bad_piece_of_a_file_costs_that_piece_alone(tmp_path: Path, split: str, encoding: str | None) -> None:
+    pieces = [f"第{number}段：港口的早晨非常安静，渔船在日出之前离开。".encode("gb18030") for number in range(6)]
+    pieces[3] = bytes(range(128, 256)) + b"\xff"
+    data = (b"\n" if split == "lines" else b"\n\n").join(pieces)
+    outcomes = read(tmp_path, "a.txt", data, split=split, encoding=encoding)
+    assert [outcome.record_index for outcome in outcomes if isinstance(outcome, Failed)] == [3]
+    assert summary(outcomes) == [
+        "bad_encoding" if number == 3 else piece.decode("gb18030") for number, piece in enumerate(pieces)
+    ]
+
+
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tgz", "a.tar.zst", "a.tar.bz2", "a.zip"])
 def test_members_of_an_archive_are_documents(tmp_path: Path, name: str) -> None:
     members = {"pkg/one.py": b"x = 1\n", "pkg/two.py": b"y = 2\n", "pkg/empty.py": b"", "LICENSE": b"text"}

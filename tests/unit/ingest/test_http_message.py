@@ -113,6 +113,13 @@ def test_heads_are_read_leniently() -> None:
     )
 
 
+def test_odd_protocol_names_and_doubled_carriage_returns_are_read() -> None:
+    """``pywb/example-extra.warc`` and ``pywb/missing-status-text.warc``."""
+    for message in (b"HTTPX/1.1 200 OK\r\nX: 1\r\n\r\nbody", b"HTTP/1.0 200 \r\r\nX: 1\r\r\n\r\r\nbody"):
+        head = parse_head(message)
+        assert (head.status, head.headers, message[head.body_start :]) == (200, {"x": "1"}, b"body")
+
+
 def test_what_is_no_response_is_refused() -> None:
     for message in (b"", b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000):
         with pytest.raises(HttpError) as caught:

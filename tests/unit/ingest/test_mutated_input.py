@@ -17,7 +17,8 @@ from tests.soak.targets import TARGETS, Target, texts
 #: member without its magic bytes, places in a zip file that moved, a name that is no text, bytes that fit no charset.
 KNOWN = {
     "warc": (0, 13, 141, 144), "wet": (5, 10, 12), "warc_gzip": (13,), "wacz": (0, 4, 6), "zip": (1, 2, 4, 7),
-    "jsonl_gzip": (1, 3), "jsonl_zstd": (0, 81), "po": (23, 35, 53), "segments": (12, 13, 61),
+    "jsonl_gzip": (1, 3), "jsonl_zstd": (0, 81), "po": (23, 35, 53), "segments": (12, 13, 61, 90, 808),
+    "text_lines": (1005,),
 }  # fmt: skip
 
 

@@ -83,7 +83,13 @@ def test_small_arc_files_hold_one_page(shared_data: Path, name: str) -> None:
     assert (len(records), [len(body) for body in html_bodies(records)]) == (2, [1270])
 
 
-@pytest.mark.parametrize("name", ["aut/badexample.arc.gz", "pywb/bad.arc", "warcio/example-space-in-url.arc"])
+def test_a_record_without_its_carriage_returns_is_read_under_the_length_with_them(shared_data: Path) -> None:
+    """1591 bytes by its header, 1579 in the file; the page of 1270 and the line feed behind the record are there."""
+    records = web_records(shared_data / "web-warc" / "warcio" / "example-space-in-url.arc")
+    assert (len(records), [len(body) for body in html_bodies(records)]) == (2, [1271])
+
+
+@pytest.mark.parametrize("name", ["aut/badexample.arc.gz", "pywb/bad.arc"])
 def test_bad_arc_files_end_in_failures(shared_data: Path, name: str) -> None:
     assert any(isinstance(record, Failed) for record in web_records(shared_data / "web-warc" / name))
 

@@ -126,6 +126,14 @@ def test_a_wrong_length_of_a_record_that_nobody_reads_costs_nothing(tmp_path: Pa
     assert outline(read(tmp_path, RECORDS[0] + request + RECORDS[1])) == ["0", "ask", "1"]
 
 
+def test_doubled_carriage_returns_are_one_line_end(tmp_path: Path) -> None:
+    record = page_record(1)
+    header, _, content = record.partition(b"\r\n\r\n")
+    (item,) = read(tmp_path, (header + b"\r\n\r\n").replace(b"\r\n", b"\r\r\n") + content)
+    assert isinstance(item, WarcRecord)
+    assert item.content + b"\r\n\r\n" == content
+
+
 def test_garbage_between_records_is_one_failure(tmp_path: Path) -> None:
     data = RECORDS[0] + b"<html>no record\nat all\n" * 1000 + RECORDS[1]
     items = read(tmp_path, data)

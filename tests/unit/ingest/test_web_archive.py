@@ -105,6 +105,18 @@ def test_a_wrong_arc_length_costs_one_record(tmp_path: Path, length: int | str, 
     assert summary(read(tmp_path, data)) == ["filedesc://test.arc", reason, "http://a.example/"]
 
 
+def test_an_answer_that_is_whole_by_its_own_length_is_read_under_a_wrong_one(tmp_path: Path) -> None:
+    """As when a tool took the carriage returns out of an archive."""
+    page = http_response(html_page(), headers={"Content-Length": str(len(html_page()))})
+    for length in (len(page) + 12, 10**9):
+        data = arc_file(arc_record(page, length=length, url="http://b.example/"))
+        record = read(tmp_path, data)[-1]
+        assert isinstance(record, WarcRecord)
+        assert record.content == page + b"\n"
+    cut = arc_file(arc_record(page, length=len(page) + 12, url="http://b.example/"))[:-2]
+    assert summary(read(tmp_path, cut)) == ["filedesc://test.arc", "truncated_record"]
+
+
 def test_a_cut_arc_file_ends_in_one_failure(tmp_path: Path) -> None:
     data = arc_file(arc_record(b"first"), arc_record(b"x" * 4000))
     assert summary(read(tmp_path, data[:-100])) == ["filedesc://test.arc", "http://a.example/", "truncated_record"]
