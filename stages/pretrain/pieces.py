@@ -172,9 +172,13 @@ def _boxes_of(body: Path) -> Iterator[tuple[str, tuple[int, ...], _Box]]:
             for name, place in json.loads(body.read_text("utf-8")).items()
         }
         with safe_open(tensors, framework="numpy") as file:
-            sizes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            sizes = {name: tuple(piece.get_shape()) for name, piece in slices.items()}
+            foreign = sorted(name for name, piece in slices.items() if piece.get_dtype() != "F32")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise DataError(f"{tensors}: no pieces of a checkpoint can be read ({error})") from None
+    if foreign:
+        raise DataError(f"{tensors}: {foreign[0]} is not fp32, as every number of a checkpoint is")
     if told.keys() != sizes.keys():
         raise DataError(f"{body}: names other tensors than {tensors.name} holds")
     for name, (whole, offsets) in told.items():

@@ -2,9 +2,10 @@
 
     score = (loss - median) / max(1.4826 MAD, 0.1 % of the median)
 
-over the losses of the last ``spike_window_steps`` steps of the same domain; MAD is their median absolute deviation, and
-1.4826 makes it a standard deviation where losses scatter normally. Median and MAD do not move when earlier spikes stand
-in the window. The floor keeps a series that hardly scatters from crying over nothing. Only jumps upward count.
+over the losses of the same domain in the last ``spike_window_steps`` steps, 16 of them or more; MAD is their median
+absolute deviation, and 1.4826 makes it a standard deviation where losses scatter normally. Median and MAD do not move
+when earlier spikes stand in the window. The floor keeps a series that hardly scatters from crying over nothing. Only
+jumps upward count.
 
 A spike names the place of its worst rows in the step's global batch and in their pool, which is all that
 ``kaitian trace --step S --row R`` needs to find their documents and raw records. No torch: the report reads it too.
@@ -44,23 +45,24 @@ class SpikeDetector:
     from a checkpoint says the same as one that never stopped: give it the earlier lines first."""
 
     def __init__(self, window: int, score: float, earlier: Iterable[Mapping[str, Any]] = ()) -> None:
-        self._window, self._score = window, score
-        self._losses: dict[str | None, deque[float]] = {}
+        self._score = score
+        self._steps: deque[dict[str | None, float]] = deque(maxlen=window)
         for line in earlier:
             self.look(line["loss"], line["loss_by_domain"])
 
     def look(self, loss: float, loss_by_domain: Mapping[str, float]) -> list[Spike]:
         """Spikes of one step, the overall loss first."""
+        losses: dict[str | None, float] = {None: loss, **loss_by_domain}
         found = []
-        for domain, value in ((None, loss), *loss_by_domain.items()):
-            past = self._losses.setdefault(domain, deque(maxlen=self._window))
+        for domain, value in losses.items():
+            past = [step[domain] for step in self._steps if domain in step]
             if len(past) >= MIN_SPIKE_WINDOW:
                 median = statistics.median(past)
                 spread = _NORMAL * statistics.median(abs(one - median) for one in past)
                 score = (value - median) / max(spread, _FLOOR * abs(median), 1e-12)
                 if score > self._score:
                     found.append(Spike(domain, value, median, score))
-            past.append(value)
+        self._steps.append(losses)
         return found
 
 

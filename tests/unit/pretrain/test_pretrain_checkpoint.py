@@ -127,6 +127,15 @@ def test_a_malicious_file_is_skipped_and_never_executed(tmp_path, caplog, place)
     assert final_digests(tmp_path / "run") == final_digests(tmp_path / "whole")
 
 
+def test_numbers_of_another_format_are_a_fault(tmp_path):
+    values = np.ones(3, np.float64)
+    tensors, body = piece_files(MODEL, 0, 1)
+    (tmp_path / tensors).write_bytes(save({"a": values}))
+    (tmp_path / body).write_text(json.dumps({"a": {"shape": [3], "offsets": [0]}}))
+    with pytest.raises(DataError, match=f"{tensors}: a is not fp32"):
+        PieceReader(tmp_path, MODEL).read("a")
+
+
 def test_a_folder_without_pieces_has_a_fault(tmp_path):
     assert "state.json cannot be read" in fault_of(tmp_path)
     (tmp_path / "state.json").write_text('{"step": 3}')

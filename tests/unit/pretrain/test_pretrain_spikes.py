@@ -57,6 +57,18 @@ def test_going_on_from_lines_says_what_a_run_without_a_stop_says():
     assert SpikeDetector(16, 6.0, lines).look(5.0, {}) == whole.look(5.0, {})
 
 
+def test_going_on_says_the_same_of_a_domain_that_is_not_in_every_step():
+    """zh is in every second step: its losses that count are those of the last steps of the run, not its own last."""
+    steps = [(3.0, {"en": 3.0, **({"zh": 3.0 + 0.1 * (n % 3)} if n % 2 else {})}) for n in range(60)]
+    lines = [{"loss": loss, "loss_by_domain": by_domain} for loss, by_domain in steps]
+    whole = SpikeDetector(32, 6.0, lines)
+    resumed = SpikeDetector(32, 6.0, lines[-32:])
+    jump = (3.0, {"zh": 9.0})
+    assert resumed.look(*jump) == whole.look(*jump) != []
+    assert SpikeDetector(31, 6.0, lines[-31:]).look(*jump) != []  # 16 losses of zh
+    assert SpikeDetector(30, 6.0, lines).look(*jump) == []  # 15 are too few, though the run has 30
+
+
 def test_rows_are_named_worst_first_and_only_those_of_the_domain(tmp_path):
     job = open_job(payload_for(training_inputs(tmp_path / "inputs"), tmp_path / "run"))
     component_B, row_B = job.plan.rows_of_step(4)
