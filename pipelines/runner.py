@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from data_specs.fingerprint import SHORT
 from data_specs.manifest import NAME, Artifact, Manifest, write_json
 from pipelines.engine import ContextClass
 from pipelines.execution.context import NodeContext, sweep
+from pipelines.follow_training import follow_training
 from pipelines.planner import REUSE, Plan, PlannedNode
 from pipelines.provenance import collect_provenance, now
 from pipelines.store.commit import build_manifest
@@ -172,7 +172,8 @@ class Run:
             return self.store.publish(folder, node.stage_key, digest), ctx
         if progress is not None:
             ctx.progress = progress
-        with _follow_training(ctx, node.stage.progress()) if node.stage.long else contextlib.nullcontext():
+        told = self.observer.warn
+        with follow_training(ctx, node.stage.progress(), told) if node.stage.long else contextlib.nullcontext():
             facts = dict(node.stage.run(ctx))
         if node.stage.long:
             facts["progress"] = node.stage.progress()
@@ -300,25 +301,3 @@ def _changed_shards(old: Manifest, new: Manifest) -> str:
     if not changed:
         return "the ledger or the facts differ, the shards do not"
     return f"{len(changed)} of {len(after)} shards differ: {', '.join(changed[:3])}{' ...' if len(changed) > 3 else ''}"
-
-
-@contextlib.contextmanager
-def _follow_training(ctx: NodeContext, wanted: Mapping[str, Any]) -> Iterator[None]:
-    """Report training steps as progress by reading the journal's metrics file from a thread."""
-    total = int(wanted.get("num_steps", 0))
-    done = threading.Event()
-
-    def follow() -> None:
-        path = ctx.folder / "metrics.jsonl"
-        while not done.wait(1.0):
-            with contextlib.suppress(OSError):
-                num_lines = path.read_bytes().count(b"\n")
-                ctx.progress("train", min(num_lines, total), total, 0, 0)
-
-    thread = threading.Thread(target=follow, name="follow-training", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

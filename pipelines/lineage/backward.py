@@ -99,12 +99,16 @@ def batch_row(ancestry: Ancestry, step: int, place: int) -> BatchRow:
         raise SpecError(f"row {place}: step {step} has the rows 0 to {len(rows) - 1}")
     component, pool_row, first = rows[place]
     context_length = ancestry.plan.context_length // ancestry.plan.cuts_of_step(step - 1)
-    path = PoolReader.segments_path(ancestry.only("pools"), component)
-    found = rows_equal(path, "row", pool_row)
-    segments = sorted((Segment(**values) for values in found), key=lambda segment: segment.start)
+    segments = row_segments(ancestry.only("pools"), component, pool_row)
     return BatchRow(
         step, place, component, pool_row, first, context_length, tuple(cut_segments(segments, first, context_length))
     )
+
+
+def row_segments(pools: Artifact, component: str, pool_row: int) -> list[Segment]:
+    """The documents that a row of a pool is made of, in their order."""
+    found = rows_equal(PoolReader.segments_path(pools, component), "row", pool_row)
+    return sorted((Segment(**values) for values in found), key=lambda segment: segment.start)
 
 
 def token_origin(ancestry: Ancestry, row: BatchRow, place: int) -> TokenOrigin:

@@ -66,11 +66,12 @@ class WorkerMemory:
         return self.state_bytes + self.copy_bytes + self.activation_bytes + self.logits_bytes
 
 
-def flops_per_token(shape: ModelShape) -> float:
-    """Floating-point operations of forward and backward for one token of a full row."""
+def flops_per_token(shape: ModelShape, row_tokens: int | None = None) -> float:
+    """Floating-point operations of forward and backward for one token of a row of ``row_tokens`` (default: the
+    longest)."""
     config = shape.config
     in_products = num_active_parameters(shape) - table_parameters(shape)
-    attention = 12 * config.num_layers * config.d_model * config.context_length / 2
+    attention = 12 * config.num_layers * config.d_model * (row_tokens or config.context_length) / 2
     return 6 * in_products + attention
 
 

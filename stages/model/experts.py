@@ -19,9 +19,7 @@ from torch import Tensor, nn
 
 from stages.model.batch import DispatchTensors
 from stages.model.exchange import return_rows, send_rows
-
-#: Rows of the matrix of ones that sums bias gradients: 8 elements of bf16 are the 16 bytes a grouped product needs.
-_ONES_ROWS = 8
+from stages.model.grouped import grouped_linear
 
 
 class _Permute(torch.autograd.Function):
@@ -36,25 +34,6 @@ class _Permute(torch.autograd.Function):
     def backward(ctx: Any, gradient_ND: Tensor) -> tuple[Tensor, None, None]:
         (inverse_N,) = ctx.saved_tensors
         return gradient_ND.index_select(0, inverse_N), None, None
-
-
-class _AddBias(torch.autograd.Function):
-    """Add each expert's bias to its rows. The bias gradient is a grouped product with ones, which sums in fp32 and in a
-    fixed order; scattering it row by row would round after each of thousands of bf16 additions."""
-
-    @staticmethod
-    def forward(ctx: Any, x_ND: Tensor, bias_ED: Tensor, expert_N: Tensor, ends_E: Tensor) -> Tensor:
-        ctx.save_for_backward(ends_E)
-        return x_ND + bias_ED.index_select(0, expert_N)
-
-    @staticmethod
-    def backward(ctx: Any, gradient_ND: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        (ends_E,) = ctx.saved_tensors
-        gradient_ND = gradient_ND.contiguous()
-        ones_N8 = gradient_ND.new_zeros(gradient_ND.shape[0], _ONES_ROWS)
-        ones_N8[:, 0] = 1
-        sums_E8D = F.grouped_mm(ones_N8.t(), gradient_ND, offs=ends_E)
-        return gradient_ND, sums_E8D[:, 0], None, None
 
 
 class _Experts(nn.Module):
@@ -91,10 +70,8 @@ class RoutedExperts(_Experts):
         self.down_bias = nn.Parameter(torch.empty(num_experts, d_model))
 
     def grouped(self, sorted_ND: Tensor, expert_N: Tensor, ends_E: Tensor) -> Tensor:
-        inner_NF = F.grouped_mm(sorted_ND, self.up_weight, offs=ends_E)
-        inner_NF = F.gelu(_AddBias.apply(inner_NF, self.up_bias, expert_N, ends_E))
-        outer_ND = F.grouped_mm(inner_NF, self.down_weight, offs=ends_E)
-        return _AddBias.apply(outer_ND, self.down_bias, expert_N, ends_E)
+        inner_NF = F.gelu(grouped_linear(sorted_ND, self.up_weight, self.up_bias, expert_N, ends_E))
+        return grouped_linear(inner_NF, self.down_weight, self.down_bias, expert_N, ends_E)
 
 
 class GatedExperts(_Experts):
@@ -107,9 +84,9 @@ class GatedExperts(_Experts):
         self.down_weight = nn.Parameter(torch.empty(num_experts, d_feed_forward, d_model))
 
     def grouped(self, sorted_ND: Tensor, expert_N: Tensor, ends_E: Tensor) -> Tensor:
-        gate_NF = F.grouped_mm(sorted_ND, self.gate_weight, offs=ends_E)
-        up_NF = F.grouped_mm(sorted_ND, self.up_weight, offs=ends_E)
-        return F.grouped_mm(F.silu(gate_NF) * up_NF, self.down_weight, offs=ends_E)
+        gate_NF = grouped_linear(sorted_ND, self.gate_weight, None, expert_N, ends_E)
+        up_NF = grouped_linear(sorted_ND, self.up_weight, None, expert_N, ends_E)
+        return grouped_linear(F.silu(gate_NF) * up_NF, self.down_weight, None, expert_N, ends_E)
 
 
 def make_experts(kind: str, num_experts: int, d_model: int, d_feed_forward: int) -> RoutedExperts | GatedExperts:

@@ -14,6 +14,9 @@ from stages.model.config import ModelConfig
 
 PRECISIONS = ("fp32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
+SCHEDULES = ("cosine", "linear", "constant_decay")
+#: Losses that a spike detector needs before it says anything.
+MIN_SPIKE_WINDOW = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,11 @@ class PretrainConfig:
     peak_learning_rate: float = 1e-3  # right for small models; A: 1e-4 at 2.6B, 2e-5 at 200B
     end_learning_rate: float = 2e-5  # S
     warmup_steps: int = 20  # linear from 0; S: 5000
-    decay_steps: int = 2000  # step at which the cosine reaches end_learning_rate; S: 180000
+    decay_steps: int = 2000  # step at which end_learning_rate is reached; S: 180000
+    # the way from peak to end: "cosine" (A, S), "linear", or "constant_decay": the peak, then linear over the last
+    # decay_share of the steps after the warmup (WSD; MiniCPM, arXiv 2404.06395, section 4: 0.1 is enough)
+    schedule: str = "cosine"
+    decay_share: float = 0.1  # constant_decay alone reads it
     beta1: float = 0.8  # S
     beta2: float = 0.95  # S
     epsilon: float = 1e-8  # S: eps1, all parameters but those of experts
@@ -48,6 +55,11 @@ class PretrainConfig:
     checkpoint_every_steps: int = field(default=100, metadata=execution())  # one is also written at the end
     keep_last: int = field(default=2, metadata=execution())  # newest checkpoints that stay
     keep_every_steps: int | None = field(default=None, metadata=execution())  # multiples of it stay for good
+    tensorboard: bool = field(default=True, metadata=execution())  # event files beside metrics.jsonl
+    # FLOP/s of one worker's device in this precision, for MFU; None: a product is measured once
+    peak_flops_per_second: float | None = field(default=None, metadata=execution())
+    spike_window_steps: int = field(default=64, metadata=execution())  # earlier steps that a loss is held against
+    spike_score: float = field(default=6.0, metadata=execution())  # robust standard deviations above their median
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -59,10 +71,14 @@ class PretrainConfig:
                 f"end_learning_rate ({self.end_learning_rate}) must lie in [0, peak_learning_rate "
                 f"({self.peak_learning_rate})]"
             )
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule ({self.schedule!r}) must be one of {', '.join(SCHEDULES)}")
+        if not 0 < self.decay_share <= 1:
+            raise ValueError(f"decay_share ({self.decay_share}) must lie in (0, 1]")
         if not 0 <= self.warmup_steps < self.decay_steps:
             raise ValueError(
                 f"warmup_steps ({self.warmup_steps}) must lie in [0, decay_steps ({self.decay_steps})): "
-                f"the cosine starts where the warmup ends"
+                f"the decay starts where the warmup ends"
             )
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
@@ -84,6 +100,15 @@ class PretrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        for name in ("peak_flops_per_second", "spike_score"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} ({value}) must be positive")
+        if self.spike_window_steps < MIN_SPIKE_WINDOW:
+            raise ValueError(
+                f"spike_window_steps ({self.spike_window_steps}) must be at least {MIN_SPIKE_WINDOW}: "
+                f"fewer losses say nothing about how they scatter"
+            )
         if self.expert_parallel > 1 and not self.shard:
             raise ValueError(f"expert_parallel ({self.expert_parallel}) above 1 needs shard: true")
         if self.keep_every_steps is not None and self.keep_every_steps < 1:

@@ -1,21 +1,23 @@
 """From the newest checkpoint to the files of the artifact: weights, model card in JSON, and the loss of every step.
 
-What is exported depends on the training alone, bit for bit; timings stay in ``metrics.jsonl`` beside the journal.
+Pieces of all workers are put together tensor by tensor. What is exported depends on the training alone, bit for bit;
+timings stay in ``metrics.jsonl`` beside the journal.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data_specs.fingerprint import file_digest
 from data_specs.ledger import IN, KEPT
 from data_specs.manifest import write_json
 from stages.base import UnitOutput, Work
 from stages.pretrain.metrics import read_metrics
+from stages.pretrain.pieces import MODEL, OPTIMIZER, PieceReader
 
 #: First and last loss of a report are means over this share of the steps, at most _MOST steps.
 _SHARE, _MOST = 10, 20
@@ -30,8 +32,14 @@ def _export(domain_of_component: dict[str, str], payload: dict[str, Any], out: U
     lines = read_metrics(Path(payload["folder"]), payload["num_steps"])
     # named by step: the files of an earlier export stay whole until the manifest that lists them is replaced
     step = payload["num_steps"]
-    shutil.copyfile(payload["weights"], out.file("model", f"weights-{step:08d}.safetensors"))
-    write_json(out.file("model", f"card-{step:08d}.json"), payload["card"])
+    weights = out.file("model", f"weights-{step:08d}.safetensors")
+    with weights.open("wb") as handle:
+        PieceReader(Path(payload["checkpoint"]), MODEL).write_whole(handle)
+    digests = {
+        "weights_sha256": file_digest(weights),
+        "optimizer_sha256": PieceReader(Path(payload["checkpoint"]), OPTIMIZER).whole_digest(),
+    }
+    write_json(out.file("model", f"card-{step:08d}.json"), {**payload["card"], **digests})
     with out.file("losses", f"losses-{step:08d}.jsonl").open("w", encoding="utf-8") as handle:
         handle.writelines(json.dumps(row) + "\n" for row in _loss_rows(lines))
     rows: dict[str, int] = {}
@@ -43,6 +51,7 @@ def _export(domain_of_component: dict[str, str], payload: dict[str, Any], out: U
             out.ledger.add("row", component, domain_of_component[component], outcome, count)
     window = max(1, min(_MOST, len(lines) // _SHARE))
     return {
+        **digests,
         "num_tokens": sum(line["num_tokens"] for line in lines),
         "num_targets": sum(sum(line["targets_by_domain"].values()) for line in lines),
         "num_rows": dict(sorted(rows.items())),

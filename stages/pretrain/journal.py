@@ -2,7 +2,8 @@
 
     <folder>/journal.json                                   the published checkpoints, oldest first
     <folder>/checkpoints/step-00000100.3f9a1c22/            one fresh folder per checkpoint, never written twice
-        model.safetensors optimizer.safetensors state.json
+        model-00000-of-00002.safetensors ...                pieces of every worker (:mod:`stages.pretrain.pieces`)
+        state.json                                          step, shape, layout
         entry.json                                          step, digests of the files, digests that must match
 
 A checkpoint exists once its entry stands in the journal, which is replaced by rename after every file is on disk. A
@@ -16,7 +17,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,12 +68,15 @@ class Journal:
             )  # fmt: skip
             return found
 
-    def newest_good(self, no_later_than: int) -> Entry | None:
-        """The newest checkpoint up to a step whose files are all whole; each one skipped is logged with the cause."""
+    def newest_good(self, no_later_than: int, fault_of: Callable[[Path], str | None] | None = None) -> Entry | None:
+        """The newest checkpoint up to a step whose files are all whole and in whose folder ``fault_of`` finds no fault;
+        each one skipped is logged with the cause."""
         for entry in reversed(self.entries()):
             if entry.step > no_later_than:
                 continue
             fault = self.fault(entry)
+            if fault is None and fault_of is not None:
+                fault = fault_of(self.path(entry))
             if fault is None:
                 return entry
             _log.warning("checkpoint of step %d is skipped: %s; trying the one before it", entry.step, fault)
@@ -113,7 +117,8 @@ class Journal:
         if (self.folder / FOLDER).is_dir():
             for path in (self.folder / FOLDER).iterdir():
                 if path.name not in named:
-                    shutil.rmtree(path)
+                    # a worker of a killed group may still be writing there; what it leaves goes with the next one
+                    shutil.rmtree(path, ignore_errors=True)
 
     def _from_folders(self) -> list[Entry]:
         found = []

@@ -62,6 +62,8 @@ class StepRows:
 
     step: int  # counted from 1: the update that these rows make
     micro_batches: list[HostMicroBatch]
+    first_row: int  # place of this worker's first row in the global batch, cuts counted
+    num_rows: int  # rows of the global batch, cuts counted
     rows_by_component: npt.NDArray[np.int64]  # of the global batch
 
 
@@ -90,6 +92,8 @@ def prepare_step(job: TrainingJob, step: int, rank: int, world_size: int) -> Ste
     return StepRows(
         step=step,
         micro_batches=mine,
+        first_row=rows_of_rank(len(row_B), rank, world_size).start * num_cuts,
+        num_rows=len(row_B) * num_cuts,
         rows_by_component=np.bincount(component_B, minlength=len(job.plan.components)),
     )
 

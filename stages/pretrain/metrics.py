@@ -1,15 +1,19 @@
 """``metrics.jsonl``: one line per step, each step once, whatever was killed in between.
 
 A line says what was learnt (loss overall and by domain), what was fed (rows by component, counted targets by domain),
-where tokens went (load of every expert, beside the forecast made from the plan) and where the time went. When a run
-goes on from a checkpoint, later lines are cut off first; they are synced before a checkpoint is published, so the lines
-up to any published step are all there. No torch: the stage and the report read the file too.
+where tokens went (load of every expert, beside the forecast made from the plan), where the time went, how much of the
+device was used (:mod:`stages.pretrain.utilisation`) and which losses jumped, with the rows that did it
+(:mod:`stages.pretrain.spikes`). Of the time parts, ``checkpoint`` is what saving held the steps up since the line
+before; it is not in ``step_seconds``. When a run goes on from a checkpoint, later lines are cut off first; they are
+synced before a checkpoint is published, so the lines up to any published step are all there. No torch: the stage and
+the report read the file too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,6 +64,13 @@ def read_metrics(folder: Path, num_steps: int) -> list[dict[str, Any]]:
     if steps != list(range(1, num_steps + 1)):
         raise DataError(f"{folder / NAME}: holds {len(steps)} of the steps 1 to {num_steps}; train the node again")
     return lines
+
+
+def last_lines(folder: Path, count: int) -> list[dict[str, Any]]:
+    """The last whole lines, oldest first; only they are parsed."""
+    with (folder / NAME).open("rb") as handle:
+        lines = [_parse(raw) for raw in deque(handle, maxlen=count)]
+    return [line for line in lines if line is not None]
 
 
 def _lines(path: Path, num_steps: int) -> Iterator[dict[str, Any]]:

@@ -1,24 +1,24 @@
 """Weights, gradients and optimizer of one worker that holds a shard of each; same surface as ``TrainingState``.
 
-The optimizer sees plain tensors: the worker's shards, which share memory with FSDP2's. Checkpoints hold whole tensors
-under the names of the unsharded model, so a run can go on with any other layout: collecting and spreading them is a
-matter of every worker, tensor by tensor.
+The optimizer sees plain tensors: the worker's shards, which share memory with FSDP2's. Checkpoints hold them as pieces
+of the unsharded model's tensors, so a run can go on with any other layout.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 
 from stages.model.decoder import Decoder
 from stages.pretrain.config import PretrainConfig
+from stages.pretrain.pieces import MODEL, OPTIMIZER, Piece, PieceReader
 from stages.pretrain.ranks import Ranks
 from stages.pretrain.sharding import make_grid, shard_model
-from stages.pretrain.state import CLIP_EPSILON, is_expert, make_optimizer
+from stages.pretrain.state import CLIP_EPSILON, add_pieces, is_expert, load_pieces, make_optimizer
 
 
 class ShardedState:
@@ -58,54 +58,29 @@ class ShardedState:
             torch._foreach_mul_(gradients, (clip_norm / (norm + CLIP_EPSILON)).clamp(max=1.0))
         return norm
 
-    def weights(self) -> dict[str, Tensor]:
-        """Whole weights by canonical name on the first worker; others get nothing."""
-        return self._collect("", self._shards)
-
-    def moments(self) -> dict[str, Tensor]:
-        """Whole optimizer state by canonical name on the first worker; others get nothing."""
-        found = {}
-        for prefix, key in (("first_moment.", "exp_avg"), ("second_moment.", "exp_avg_sq")):
-            found |= self._collect(prefix, [self.optimizer.state[shard][key] for shard in self._shards])
+    def pieces(self, ranks: Ranks) -> dict[str, dict[str, Piece]]:
+        """As in ``TrainingState``; every worker writes its shards, and nobody ever holds more."""
+        found: dict[str, dict[str, Piece]] = {MODEL: {}, OPTIMIZER: {}}
+        for name, parameter, shard in self._named():
+            state = self.optimizer.state[shard]
+            add_pieces(found, name, self.shapes[name], self._offsets(name, parameter), shard, state)
         return found
 
-    def load(self, weights: dict[str, Tensor], moments: dict[str, Tensor], step: int) -> None:
-        """Go on from a checkpoint of any layout; every worker has read it whole."""
+    def load(self, weights: PieceReader, moments: PieceReader, step: int) -> None:
+        """Go on from a checkpoint of any layout; every worker reads its shards."""
         self.step = step
-        with torch.no_grad():
-            for name, parameter, shard in self._named():
-                shard.copy_(self._own(name, parameter, weights[name]))
-                self.optimizer.state[shard] = {
-                    "step": torch.tensor(float(step), device=shard.device),
-                    "exp_avg": self._own(name, parameter, moments[f"first_moment.{name}"]).clone(),
-                    "exp_avg_sq": self._own(name, parameter, moments[f"second_moment.{name}"]).clone(),
-                }
+        for name, parameter, shard in self._named():
+            load_pieces(weights, moments, name, self._offsets(name, parameter), shard, self.optimizer, step)
 
-    def _own(self, name: str, parameter: DTensor, whole: Tensor) -> Tensor:
-        """This worker's shard of a whole tensor."""
-        whole = whole.to(parameter.device)
+    def _offsets(self, name: str, parameter: DTensor) -> tuple[int, ...]:
+        """Where this worker's shard begins in the whole tensor. Shards are cut as ``torch.chunk`` cuts."""
+        (placement,), mesh = parameter.placements, parameter.device_mesh
+        length = parameter.shape[placement.dim]
+        offsets = [0] * parameter.dim()
+        offsets[placement.dim] = min(length, mesh.get_local_rank() * math.ceil(length / mesh.size()))
         if is_expert(name):
-            whole = whole.chunk(self._grid.expert_parallel)[self._grid.column].contiguous()
-        return distribute_tensor(whole, parameter.device_mesh, parameter.placements).to_local()
-
-    def _collect(self, prefix: str, shards: list[Tensor]) -> dict[str, Tensor]:
-        found = {}
-        for (name, parameter, _), shard in zip(self._named(), shards, strict=True):
-            whole = DTensor.from_local(
-                shard.detach(),
-                parameter.device_mesh,
-                parameter.placements,
-                run_check=False,
-                shape=parameter.shape,
-                stride=parameter.stride(),
-            ).full_tensor()
-            if is_expert(name) and self._grid.expert_parallel > 1:
-                columns = [torch.empty_like(whole) for _ in range(self._grid.expert_parallel)]
-                dist.all_gather(columns, whole.contiguous(), group=self._grid.column_group)
-                whole = torch.cat(columns)
-            if self._ranks.rank == 0:
-                found[prefix + name] = whole.cpu()
-        return found
+            offsets[0] += self._grid.column * parameter.shape[0]
+        return tuple(offsets)
 
     def _named(self) -> Iterator[tuple[str, DTensor, nn.Parameter]]:
         return zip(self.names, self.parameters, self._shards, strict=True)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from data_specs.errors import StageError
+from data_specs.fingerprint import fingerprint
 from data_specs.manifest import Artifact, write_json
 from data_specs.plan import Plan
 from stages.base import Port, Stage, StageContext, Unit
@@ -19,13 +20,13 @@ from stages.model.parameters import num_active_parameters, num_parameters
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.export import make_export
 from stages.pretrain.job import INPUTS, make_payload
-from stages.pretrain.journal import Entry, Journal
+from stages.pretrain.journal import Journal
 
 
 class Pretrain(Stage[PretrainConfig]):
     """Trains by ``ctx.launch`` and registers what came out."""
 
-    version = 1
+    version = 2  # checkpoints in pieces; on CPUs the experts' biases are summed and added otherwise
     config_type = PretrainConfig
     inputs = {
         "pools": Port("pools"),
@@ -60,23 +61,21 @@ class Pretrain(Stage[PretrainConfig]):
             vocab_size=int(inputs["tokenizer"].facts["vocab_size"]),
             num_domains=len(domains),
         )
-        card = self._card(shape, domains, inputs, entry)
+        card = self._card(shape, domains, inputs)
         export = {
             "folder": str(folder),
             "num_steps": self.config.num_steps,
-            "weights": str(journal.path(entry) / "model.safetensors"),
+            "checkpoint": str(journal.path(entry)),
             "card": card,
         }
         plan = Plan.load(inputs["plan"].file("plan"))
         domain_of_component = {component.name: component.domain for component in plan.components}
-        unit = Unit(key=f"step-{entry.step}-{entry.files['model.safetensors']}", payload=export)
+        unit = Unit(key=f"step-{entry.step}-{fingerprint(entry.files)}", payload=export)
         (result,) = ctx.run_units("register", [unit], partial(make_export, domain_of_component))
         return {**card, **result.value}
 
-    def _card(
-        self, shape: ModelShape, domains: list[str], inputs: Mapping[str, Artifact], entry: Entry
-    ) -> dict[str, Any]:
-        """What a reader of the weights must know; also the first part of the facts."""
+    def _card(self, shape: ModelShape, domains: list[str], inputs: Mapping[str, Artifact]) -> dict[str, Any]:
+        """What a reader of the weights must know beside their digests; also the first part of the facts."""
         return {
             "num_steps": self.config.num_steps,
             "num_parameters": num_parameters(shape),
@@ -86,6 +85,4 @@ class Pretrain(Stage[PretrainConfig]):
             "context_length": int(inputs["pools"].facts["context_length"]),
             "tokenizer_sha256": inputs["tokenizer"].facts["sha256"],
             "routing_digest": inputs["routing"].manifest.logical_digest,
-            "weights_sha256": entry.files["model.safetensors"],
-            "optimizer_sha256": entry.files["optimizer.safetensors"],
         }

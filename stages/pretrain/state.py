@@ -10,13 +10,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from stages.model.decoder import Decoder
 from stages.pretrain.config import PretrainConfig
+from stages.pretrain.pieces import MODEL, OPTIMIZER, Piece, PieceReader, share_of
 from stages.pretrain.ranks import Ranks
 
 
@@ -39,13 +40,15 @@ def is_rre(name: str) -> bool:
     return is_expert(name) and name.startswith("routed_blocks.")
 
 
+#: Prefix of a moment in a checkpoint -> its name in torch's AdamW.
+MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}
 #: Added to the norm before dividing by it, as in torch's own clipping.
 CLIP_EPSILON = 1e-6
 
 
 class TrainingState:
-    """All that a step reads and changes; what a checkpoint holds is :meth:`weights` and :meth:`moments`. Every worker
-    holds it whole; :class:`stages.pretrain.sharded_state.ShardedState` cuts it."""
+    """All that a step reads and changes; what a checkpoint holds is :meth:`pieces`. Every worker holds it whole;
+    :class:`stages.pretrain.sharded_state.ShardedState` cuts it."""
 
     exchange_group = None  # no worker sends rows to another
 
@@ -94,33 +97,66 @@ class TrainingState:
             self.gradient.mul_((clip_norm / (norm + CLIP_EPSILON)).clamp(max=1.0))
         return norm
 
-    def weights(self) -> dict[str, Tensor]:
-        """Master weights by canonical name."""
-        return {name: p.detach() for name, p in self._named()}
-
-    def moments(self) -> dict[str, Tensor]:
-        """Optimizer state by canonical name: ``first_moment.<parameter>`` and ``second_moment.<parameter>``."""
-        found = {}
+    def pieces(self, ranks: Ranks) -> dict[str, dict[str, Piece]]:
+        """Part -> canonical name -> copy on the host of what this worker writes: of weights and moments that all
+        workers hold, its share of the tensors. Moments are ``first_moment.<name>`` and ``second_moment.<name>``."""
+        mine = set(share_of({name: p.numel() for name, p in self._named()}, ranks.rank, ranks.world_size))
+        found: dict[str, dict[str, Piece]] = {MODEL: {}, OPTIMIZER: {}}
         for name, parameter in self._named():
-            state = self.optimizer.state[parameter]
-            found[f"first_moment.{name}"] = state["exp_avg"]
-            found[f"second_moment.{name}"] = state["exp_avg_sq"]
+            if name in mine:
+                state = self.optimizer.state[parameter]
+                whole = self.shapes[name], (0,) * parameter.dim()
+                add_pieces(found, name, *whole, parameter, state)
         return found
 
-    def load(self, weights: dict[str, Tensor], moments: dict[str, Tensor], step: int) -> None:
+    def load(self, weights: PieceReader, moments: PieceReader, step: int) -> None:
         """Go on from a checkpoint."""
         self.step = step
-        with torch.no_grad():
-            for name, parameter in self._named():
-                parameter.copy_(weights[name])
-                self.optimizer.state[parameter] = {
-                    "step": torch.tensor(float(step), device=parameter.device),
-                    "exp_avg": moments[f"first_moment.{name}"].to(parameter.device),
-                    "exp_avg_sq": moments[f"second_moment.{name}"].to(parameter.device),
-                }
+        for name, parameter in self._named():
+            load_pieces(weights, moments, name, None, parameter, self.optimizer, step)
 
     def _named(self) -> Iterator[tuple[str, nn.Parameter]]:
         return zip(self.names, self.parameters, strict=True)
+
+
+def add_pieces(
+    found: dict[str, dict[str, Piece]],
+    name: str,
+    shape: tuple[int, ...],
+    offsets: tuple[int, ...],
+    weight: Tensor,
+    state: Mapping[str, Tensor],
+) -> None:
+    """Add copies of a weight, or of a box of it, and of its moments to the pieces of a checkpoint."""
+
+    def piece(tensor: Tensor) -> Piece:
+        return Piece(shape, offsets, tensor.detach().to("cpu", copy=True).numpy())
+
+    found[MODEL][name] = piece(weight)
+    for moment, key in MOMENTS.items():
+        found[OPTIMIZER][f"{moment}.{name}"] = piece(state[key])
+
+
+def load_pieces(
+    weights: PieceReader,
+    moments: PieceReader,
+    name: str,
+    offsets: tuple[int, ...] | None,
+    weight: nn.Parameter,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+) -> None:
+    """Fill a weight that stands for the box at ``offsets`` (None: for the whole), and its moments."""
+
+    def read(reader: PieceReader, key: str) -> Tensor:
+        return torch.from_numpy(reader.read(key, offsets, tuple(weight.shape))).to(weight.device)
+
+    with torch.no_grad():
+        weight.copy_(read(weights, name))
+    optimizer.state[weight] = {
+        "step": torch.tensor(float(step), device=weight.device),
+        **{key: read(moments, f"{moment}.{name}") for moment, key in MOMENTS.items()},
+    }
 
 
 def _adder(master: nn.Parameter):

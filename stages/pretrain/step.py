@@ -4,7 +4,7 @@ Losses and gradients are *sums* over counted targets until everything has been a
 only then are they divided by the number of counted targets of the global batch. So how the batch is cut never changes
 what is computed, only the order in which floating-point numbers are added.
 
-Legend: G domains, L RRE layers, E experts.
+Legend: G domains, L RRE layers, E experts, B rows of the global batch.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class StepResult:
 
     loss_G: npt.NDArray[np.float64]  # sum over counted targets of each domain, nats
     targets_G: npt.NDArray[np.int64]  # counted targets of each domain
+    row_loss_B: npt.NDArray[np.float64]  # the same sums by row
+    row_targets_B: npt.NDArray[np.int64]
     load_LE: npt.NDArray[np.int64]  # tokens that passed through each random routed expert
     learned_load_LE: npt.NDArray[np.int64]  # slots that learned routers gave to each of their experts
     balance_L: npt.NDArray[np.float64]  # mean balance loss of each learned router over micro-batches; 1: balanced
@@ -50,18 +52,25 @@ def run_step(
     num_domains, num_layers = shape.num_domains, shape.config.num_rre_layers
     loss_G = torch.zeros(num_domains, dtype=torch.float64, device=ranks.device)
     targets_G = torch.zeros(num_domains, dtype=torch.float64, device=ranks.device)
+    row_loss_B = torch.zeros(rows.num_rows, dtype=torch.float64, device=ranks.device)
+    row_targets_B = torch.zeros_like(row_loss_B)
     load_LE = torch.zeros(num_layers, shape.num_experts, dtype=torch.float64, device=ranks.device)
     router, num_learned = shape.config.router, shape.config.num_learned_layers
     learned_LE = torch.zeros(num_learned, router.num_experts if router else 0, dtype=torch.float64, device=ranks.device)
     balance_L = torch.zeros(num_learned, dtype=torch.float64, device=ranks.device)
     state.begin_step()
+    place = rows.first_row
     for host in rows.micro_batches:
         batch = host.to(ranks.device, state.exchange_group)
         record = RoutingRecord()
         losses_B = row_losses(state.compute(batch, record), batch.targets_BT, batch.valid_BT)
         losses_B.sum().backward()
         loss_G.index_add_(0, batch.domains_B, losses_B.detach().double())
-        targets_G.index_add_(0, batch.domains_B, batch.valid_BT.sum(1).double())
+        targets_B = batch.valid_BT.sum(1).double()
+        targets_G.index_add_(0, batch.domains_B, targets_B)
+        row_loss_B[place : place + len(losses_B)] = losses_B.detach().double()
+        row_targets_B[place : place + len(losses_B)] = targets_B
+        place += len(losses_B)
         for layer, dispatch in enumerate(batch.dispatch):
             load_LE[layer] += torch.diff(dispatch.ends_E, prepend=dispatch.ends_E.new_zeros(1))
         for layer in range(num_learned):
@@ -72,7 +81,8 @@ def run_step(
     # integers below 2**53 are exact in fp64, so one small message carries losses, counts, loads and the stop request
     asked = torch.tensor([float(stop)], dtype=torch.float64, device=ranks.device)
     cuts = torch.tensor([float(len(rows.micro_batches))], dtype=torch.float64, device=ranks.device)
-    parts = [loss_G, targets_G, load_LE.flatten(), learned_LE.flatten(), balance_L, cuts, asked]
+    rows_told = row_loss_B, row_targets_B
+    parts = [loss_G, targets_G, load_LE.flatten(), learned_LE.flatten(), balance_L, cuts, asked, *rows_told]
     told = torch.cat(parts)
     ranks.sum_(told)
     clock.lap("all_reduce")
@@ -88,6 +98,8 @@ def run_step(
     return StepResult(
         loss_G=sums[0],
         targets_G=sums[1].astype(np.int64),
+        row_loss_B=sums[7],
+        row_targets_B=sums[8].astype(np.int64),
         load_LE=sums[2].astype(np.int64).reshape(load_LE.shape),
         learned_load_LE=sums[3].astype(np.int64).reshape(learned_LE.shape),
         balance_L=sums[4] / sums[5],

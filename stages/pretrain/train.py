@@ -21,19 +21,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from data_specs.errors import SpecError, StageError
 from stages.model.initial import build_model
-from stages.pretrain.checkpoint import check_pinned, load_checkpoint, save_checkpoint
+from stages.pretrain.checkpoint import CheckpointWriter, check_pinned, fault_of, load_checkpoint
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.job import TrainingJob, open_job
 from stages.pretrain.journal import Journal
-from stages.pretrain.loader import Loader, StepRows
-from stages.pretrain.metrics import MetricsWriter
+from stages.pretrain.loader import Loader
 from stages.pretrain.one_writer import one_writer
 from stages.pretrain.ranks import Ranks, fixed_numerics, join_ranks
+from stages.pretrain.record import Record
 from stages.pretrain.sharded_state import ShardedState
 from stages.pretrain.sharding import check_layout
 from stages.pretrain.state import TrainingState
@@ -86,7 +85,7 @@ def _resume(job: TrainingJob, state: TrainingState | ShardedState, ranks: Ranks)
     journal = Journal(job.folder)
     chosen = 0
     if ranks.rank == 0:
-        newest = journal.newest_good(job.config.num_steps)
+        newest = journal.newest_good(job.config.num_steps, fault_of)
         chosen = newest.step if newest is not None else 0
     chosen = ranks.from_first(chosen)
     if chosen:
@@ -102,65 +101,35 @@ def _resume(job: TrainingJob, state: TrainingState | ShardedState, ranks: Ranks)
 def _run_steps(job: TrainingJob, state: TrainingState | ShardedState, ranks: Ranks, stop: threading.Event) -> None:
     config = job.config
     loader = Loader(job, state.step + 1, config.num_steps, ranks.rank, ranks.world_size)
-    metrics = MetricsWriter(job.folder, state.step) if ranks.rank == 0 else None
+    record = Record(job, state.step, ranks) if ranks.rank == 0 else None
+    writer = CheckpointWriter(job, ranks, _layout(job, ranks))
+    saving = 0.0  # seconds that the last checkpoint held the steps up
     try:
         began = time.perf_counter()
         for rows, forecast_LE in loader:
             waited = time.perf_counter() - began
             result = run_step(state, rows, config, ranks, stop.is_set())
             _check_finite(rows.step, result, config)
-            if metrics is not None:
-                seconds = {"data_wait": waited, **result.seconds}
-                metrics.write(_line(job, rows, result, forecast_LE, seconds, time.perf_counter() - began))
-                _check_load(rows.step, result.load_LE, forecast_LE)
+            if record is not None:
+                seconds = {"data_wait": waited, **result.seconds, "checkpoint": saving}
+                record.write(rows, result, forecast_LE, seconds, time.perf_counter() - began)
+            saving = 0.0
             last = rows.step == config.num_steps or result.stop
             if last or rows.step % config.checkpoint_every_steps == 0:
-                weights, moments = state.weights(), state.moments()  # shards are collected by all workers together
-                if metrics is not None:
-                    metrics.sync()
-                    save_checkpoint(job, state.step, weights, moments, _layout(job, ranks))
-            if result.stop:
+                began = time.perf_counter()
+                if record is not None:
+                    record.sync()
+                writer.save(state)
+                saving = time.perf_counter() - began
+            if last:
+                writer.wait()
                 return
             began = time.perf_counter()
     finally:
         loader.close()
-        if metrics is not None:
-            metrics.close()
-
-
-def _line(
-    job: TrainingJob,
-    rows: StepRows,
-    result: StepResult,
-    forecast_LE: npt.NDArray[np.int64],
-    seconds: dict[str, float],
-    step_seconds: float,
-) -> dict[str, Any]:
-    """One line of ``metrics.jsonl``; losses are means in nats per counted target."""
-    num_targets = int(result.targets_G.sum())
-    fed = [index for index, targets in enumerate(result.targets_G) if targets]
-    num_tokens = job.plan.global_batch_rows * job.plan.context_length
-    learned = {"learned_load": result.learned_load_LE.tolist(), "balance": result.balance_L.tolist()}
-    return {
-        "step": rows.step,
-        "loss": float(result.loss_G.sum()) / max(1, num_targets),
-        "loss_by_domain": {job.domains[i]: float(result.loss_G[i]) / int(result.targets_G[i]) for i in fed},
-        "targets_by_domain": {job.domains[i]: int(result.targets_G[i]) for i in fed},
-        "rows_by_component": {
-            component.name: int(count)
-            for component, count in zip(job.plan.components, rows.rows_by_component, strict=True)
-            if count
-        },
-        "num_tokens": num_tokens,
-        "learning_rate": result.learning_rate,
-        "gradient_norm": result.gradient_norm,
-        "expert_load": result.load_LE.tolist(),
-        "expert_load_forecast": forecast_LE.tolist(),
-        **(learned if job.config.model.num_learned_layers else {}),
-        "tokens_per_second": round(num_tokens / step_seconds, 1),
-        "step_seconds": round(step_seconds, 6),
-        "seconds": {part: round(value, 6) for part, value in seconds.items()},
-    }
+        writer.close()
+        if record is not None:
+            record.close()
 
 
 def _check_finite(step: int, result: StepResult, config: PretrainConfig) -> None:
@@ -170,16 +139,6 @@ def _check_finite(step: int, result: StepResult, config: PretrainConfig) -> None
             f"step {step}: the loss or the gradient is not finite; the step is not saved. Lower peak_learning_rate "
             f"({config.peak_learning_rate:g}), lengthen warmup_steps ({config.warmup_steps}), or set clip_norm "
             f"({config.clip_norm}); training then starts a new artifact"
-        )
-
-
-def _check_load(step: int, counted_LE: npt.NDArray[np.int64], forecast_LE: npt.NDArray[np.int64]) -> None:
-    """Integers must be equal: the forecast comes from the plan, the count from what the experts were given."""
-    if not np.array_equal(counted_LE, forecast_LE):
-        layer, expert = (int(i) for i in np.argwhere(counted_LE != forecast_LE)[0])
-        raise StageError(
-            f"step {step}: expert {expert} of RRE layer {layer} was given {counted_LE[layer, expert]} tokens, plan and "
-            f"routing table foretell {forecast_LE[layer, expert]}; rows were lost, repeated or routed wrongly"
         )
 
 

@@ -16,8 +16,8 @@ from data_specs.errors import DataError, StageError
 from pipelines.execution.ray_train import launch_training
 from stages.pretrain.metrics import read_metrics
 from stages.pretrain.train import train
-from tests.integration.training_processes import count_lines, final_digests, run_workers
-from tests.unit.pretrain.inputs import payload_for, training_inputs
+from tests.integration.training_processes import count_lines, run_workers
+from tests.unit.pretrain.inputs import final_digests, payload_for, training_inputs
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 NUM_STEPS = 24

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from stages.pretrain.journal import Journal
 from stages.pretrain.metrics import read_metrics
 from stages.pretrain.train import train
-from tests.integration.training_processes import count_lines, final_digests, kill_after, run_workers, start_workers
-from tests.unit.pretrain.inputs import payload_for, training_inputs
+from tests.integration.training_processes import count_lines, kill_after, run_workers, start_workers
+from tests.unit.pretrain.inputs import final_digests, final_weights, payload_for, training_inputs
 
 NUM_STEPS = 30
 
@@ -23,11 +22,6 @@ def _payload(tmp_path: Path, name: str, **config):
     inputs = tmp_path / "inputs"
     made = training_inputs(inputs / name)
     return payload_for(made, tmp_path / name, **{"num_steps": NUM_STEPS, "checkpoint_every_steps": 2, **config})
-
-
-def _tensors(folder: Path) -> dict[str, torch.Tensor]:
-    journal = Journal(folder)
-    return load_file(journal.path(journal.entries()[-1]) / "model.safetensors")
 
 
 def _check_steps_once(folder: Path) -> None:
@@ -45,12 +39,12 @@ def test_one_worker_equals_two(tmp_path: Path):
         assert ours["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=1e-5)
         for exact in ("targets_by_domain", "rows_by_component", "expert_load", "expert_load_forecast"):
             assert ours[exact] == theirs[exact]
-    weights = _tensors(tmp_path / "one")
-    for name, tensor in _tensors(tmp_path / "two").items():
+    weights = final_weights(tmp_path / "one")
+    for name, tensor in final_weights(tmp_path / "two").items():
         torch.testing.assert_close(tensor, weights[name], rtol=0, atol=1e-5, msg=name)
 
 
-def _kill_until_done(tmp_path: Path, num_workers: int, num_kills: int, seed: int) -> None:
+def kill_until_done(tmp_path: Path, num_workers: int, num_kills: int, seed: int) -> None:
     """Kill a run again and again, at moments drawn by ``seed``, and compare its end with an undisturbed one."""
     if num_workers == 1:
         train(_payload(tmp_path, "whole"))
@@ -76,11 +70,11 @@ def _kill_until_done(tmp_path: Path, num_workers: int, num_kills: int, seed: int
 
 
 def test_a_kill_changes_no_bit(tmp_path: Path):
-    _kill_until_done(tmp_path, num_workers=1, num_kills=1, seed=1)
+    kill_until_done(tmp_path, num_workers=1, num_kills=1, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_ten_kills_change_no_bit(tmp_path: Path, num_workers: int):
-    _kill_until_done(tmp_path, num_workers, num_kills=10, seed=10 + num_workers)
+    kill_until_done(tmp_path, num_workers, num_kills=10, seed=10 + num_workers)

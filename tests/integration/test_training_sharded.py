@@ -13,14 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from stages.model.config import RouterConfig
-from stages.pretrain.journal import Journal
 from stages.pretrain.metrics import read_metrics
 from stages.pretrain.train import train
-from tests.integration.training_processes import final_digests, finish, start_workers
-from tests.unit.pretrain.inputs import payload_for, training_inputs
+from tests.integration.training_processes import finish, start_workers
+from tests.unit.pretrain.inputs import final_digests, final_weights, payload_for, training_inputs
 
 NUM_STEPS = 6
 ROUTER = asdict(RouterConfig(num_experts=4, top_k=2, d_expert=16))
@@ -73,8 +71,7 @@ class Trainings:
         return payload_for(self._inputs[kind], self.folder / name, model=dict(MODELS[kind]), **settings)
 
     def weights(self, name: str) -> dict[str, torch.Tensor]:
-        journal = Journal(self.folder / name)
-        return load_file(journal.path(journal.entries()[-1]) / "model.safetensors")
+        return final_weights(self.folder / name)
 
     def check_equal(self, name: str, reference: str) -> None:
         lines, wanted = (read_metrics(self.folder / run, NUM_STEPS) for run in (name, reference))

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.pretrain.journal import Journal
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 _DEADLINE_SECONDS = 120.0
 
@@ -81,12 +79,6 @@ def kill_after(
 def count_lines(metrics: Path) -> int:
     """Steps written so far."""
     return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
-
-
-def final_digests(folder: Path) -> dict[str, str]:
-    """Digests of the tensors of the newest checkpoint."""
-    files = Journal(folder).entries()[-1].files
-    return {name: files[name] for name in ("model.safetensors", "optimizer.safetensors")}
 
 
 def _free_port() -> int:

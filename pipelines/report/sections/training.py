@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from data_specs.errors import DataError
+from data_specs.fingerprint import SHORT
+from pipelines.lineage.backward import index_row, row_segments
 from pipelines.report.charts import Series, bars, colour, heat_grid, line_chart, plain_bar
 from pipelines.report.html import Child, Html, count, el, fold, number, section, table
 from pipelines.report.summary import NodeSummary, RunSummary
 from stages.pretrain.metrics import read_metrics
 
 _MOST_EXPERTS = 64
+_MOST_SPIKES, _MOST_DOCUMENTS = 20, 6
+_TRACE = "kaitian trace --step S --row R --token K leads from a row to the raw records behind it."
 
 
 def training(run: RunSummary) -> Html | None:
@@ -31,12 +36,14 @@ def training(run: RunSummary) -> Html | None:
             line_chart("Learning rate", [_series("learning_rate", lines, steps)], from_zero=True),
             line_chart("Gradient norm", [_series("gradient_norm", lines, steps)], smooth=True, from_zero=True),
             line_chart("Tokens per second", [_series("tokens_per_second", lines, steps)], smooth=True, from_zero=True),
+            line_chart("MFU", [_series("mfu", lines, steps)], smooth=True, from_zero=True),
             _step_parts(lines),
         ]
     return section(
         "training",
         "Training",
         el("div", charts, class_="pair") if charts else None,
+        _spikes(run, lines),
         _first_and_last(facts),
         lead=f"{facts.get('num_steps', 0):,} steps, {count(facts.get('num_tokens', 0))} tokens.",
     )
@@ -82,6 +89,55 @@ def _step_parts(lines: Sequence[Mapping[str, Any]]) -> Html | None:
         for part, spent in sorted(sums.items(), key=lambda item: -item[1])
     ]
     return el("figure", el("figcaption", "Mean step by part"), bars(rows))
+
+
+def _spikes(run: RunSummary, lines: Sequence[Mapping[str, Any]]) -> Html | None:
+    """Losses that jumped, with the documents of the worst row of each."""
+    found = [(line["step"], spike) for line in lines for spike in line.get("spikes", [])]
+    if not found:
+        return None
+    body: list[Sequence[Child]] = []
+    for step, spike in found[:_MOST_SPIKES]:
+        worst = spike["rows"][0] if spike["rows"] else None
+        body.append(
+            (
+                f"{step:,}",
+                spike["domain"] or "all",
+                number(spike["loss"]),
+                number(spike["median"]),
+                number(spike["score"]),
+                "" if worst is None else f"{worst['row']}: {worst['component']} pool row {worst['pool_row']:,}",
+                "" if worst is None else ", ".join(_documents_of(run, worst["component"], worst["pool_row"])),
+            )
+        )
+    head = ("step", "domain", "loss", "median before", "score", "worst row", "its documents")
+    name = f"Losses that jumped ({len(found):,})"
+    return el("div", el("h3", name), table(head, body), el("p", _TRACE, class_="meta"))
+
+
+def _documents_of(run: RunSummary, component: str, pool_row: int) -> list[str]:
+    """Source and URL of the documents in a pool row; their ids where their index is not of this run."""
+    pools = run.of_kind("pools")
+    if not pools:
+        return []
+    try:
+        segments = row_segments(pools[-1].artifact, component, pool_row)
+    except (OSError, DataError):
+        return []
+    by_short = {node.artifact.fingerprint[:SHORT]: node.artifact for node in run.nodes}
+    names = []
+    for segment in segments[:_MOST_DOCUMENTS]:
+        artifact = by_short.get(segment.tokens_shard.split("/", 1)[0])
+        name = segment.doc_id.hex()
+        if artifact is not None:
+            try:
+                index = index_row(artifact, Path(segment.tokens_shard).stem, segment)
+                name = f"{index['source']} {index['url']}"
+            except (OSError, DataError):
+                pass
+        names.append(name)
+    more = len(segments) - _MOST_DOCUMENTS
+    return [*names, f"{more} more"] if more > 0 else names
 
 
 def _first_and_last(facts: Mapping[str, Any]) -> Html | None:

@@ -7,10 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from stages.model import experts as experts_module
 from stages.model.batch import dispatch_tensors
 from stages.model.dispatch import plan_dispatch
 from stages.model.embedding import Table
 from stages.model.experts import RoutedExperts
+from stages.model.grouped import by_grouped_product, grouped_linear
 
 NUM_EXPERTS, D, F_INNER = 5, 16, 24
 #: Expert 1 and 4 get nothing.
@@ -35,8 +37,11 @@ def _loop(experts: RoutedExperts, x_ND: torch.Tensor) -> torch.Tensor:
     return torch.stack(rows)
 
 
+@pytest.mark.parametrize("way", [grouped_linear, by_grouped_product])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 4e-2)])
-def test_grouped_experts_equal_a_loop(dtype, tolerance):
+def test_grouped_experts_equal_a_loop(monkeypatch, dtype, tolerance, way):
+    """Both ways of a grouped map: the one of CPUs, and the one of accelerators, which CPUs can run too."""
+    monkeypatch.setattr(experts_module, "grouped_linear", way)
     (dispatch,) = dispatch_tensors([plan_dispatch(EXPERT_OF_TOKEN, NUM_EXPERTS)], torch.device("cpu"))
     grouped, looped = _experts(dtype), _experts(torch.float32)
     with torch.no_grad():  # the oracle works in fp32 on the very same (rounded) numbers

@@ -136,6 +136,8 @@ def metrics_lines(folder: Path, domains: list[str], experts: int) -> None:
                 "seconds": {"data_wait": 0.01, "forward_backward": 0.39, "optimizer": 0.05},
             }
         )  # fmt: skip
+    rows = [{"row": 3, "component": "zh", "pool_row": 1717, "loss": 9.5}]
+    lines[39]["spikes"] = [{"domain": "zh", "loss": 7.25, "median": 3.5, "score": 11.125, "rows": rows}]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
 
 

@@ -98,6 +98,11 @@ def test_numbers_of_the_run_stand_on_the_page(page):
     assert "docstring_code" in page
 
 
+def test_a_loss_that_jumped_is_told_with_its_worst_row(page):
+    assert "Losses that jumped (1)" in page
+    assert "3: zh pool row 1,717" in page
+
+
 def test_states_of_nodes_are_told_apart(page):
     assert page.count('class="box run"') == 8
     assert page.count('class="box reused"') == 1

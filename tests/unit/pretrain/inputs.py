@@ -12,7 +12,9 @@ from data_specs.fingerprint import file_digest, fingerprint
 from data_specs.ledger import Ledger
 from data_specs.manifest import Artifact, Manifest, Shard
 from data_specs.plan import Plan, PlanComponent, PlanStage
+from stages.pretrain import pieces
 from stages.pretrain.job import make_payload
+from stages.pretrain.journal import Journal
 from stages.routing.table import Split, TableRecipe, heavy_slots
 from tests.stage_harness import Bench
 
@@ -193,3 +195,22 @@ def run_pretrain(bench: Bench, inputs: Mapping[str, Artifact], **config: Any) ->
     """The stage itself, checked as in a real run."""
     settings = {"model": {**MODEL, **config.pop("model", {})}, "micro_batch_rows": 2, "device": "cpu", **config}
     return bench.run("pretrain", settings, {port: [item] for port, item in inputs.items()})
+
+
+def final_digests(folder: Path) -> dict[str, str]:
+    """Digests of the newest checkpoint's whole tensors; equal means bitwise equal weights and optimizer."""
+    return {part: reader.whole_digest() for part, reader in _newest(folder).items()}
+
+
+def final_weights(folder: Path) -> dict[str, Any]:
+    """Whole weights of the newest checkpoint, as torch tensors."""
+    import torch
+
+    reader = _newest(folder)[pieces.MODEL]
+    return {name: torch.from_numpy(reader.read(name)) for name in reader.shapes}
+
+
+def _newest(folder: Path) -> dict[str, pieces.PieceReader]:
+    journal = Journal(folder)
+    place = journal.path(journal.entries()[-1])
+    return {part: pieces.PieceReader(place, part) for part in (pieces.MODEL, pieces.OPTIMIZER)}

@@ -18,6 +18,11 @@ from stages.pretrain.schedule import learning_rate
         ({"end_learning_rate": 0.1}, r"end_learning_rate \(0.1\) must lie in \[0, peak_learning_rate"),
         ({"warmup_steps": 10, "decay_steps": 10}, r"warmup_steps \(10\)"),
         ({"beta2": 1.0}, "beta2"),
+        ({"schedule": "step"}, r"schedule \('step'\) must be one of cosine, linear, constant_decay"),
+        ({"decay_share": 0.0}, "decay_share"),
+        ({"spike_window_steps": 8}, r"spike_window_steps \(8\) must be at least 16"),
+        ({"spike_score": 0.0}, "spike_score"),
+        ({"peak_flops_per_second": 0.0}, "peak_flops_per_second"),
         ({"rre_epsilon": 0.0}, "rre_epsilon"),
         ({"weight_decay": -0.1}, "weight_decay"),
         ({"clip_norm": 0.0}, "clip_norm"),
@@ -41,7 +46,8 @@ def test_the_nested_model_is_parsed_strictly():
 def test_length_layout_and_saving_are_not_identity():
     other = PretrainConfig(
         num_steps=7, micro_batch_rows=3, num_threads_per_worker=2, device="cpu", checkpoint_every_steps=1,
-        keep_last=9, keep_every_steps=5,
+        keep_last=9, keep_every_steps=5, tensorboard=False, peak_flops_per_second=1e12, spike_window_steps=20,
+        spike_score=3.0,
     )  # fmt: skip
     assert identity(other) == identity(PretrainConfig())
     assert identity(PretrainConfig(seed=1)) != identity(PretrainConfig())
@@ -55,6 +61,19 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_its_end():
     assert learning_rate(config, 8) == pytest.approx(0.6)  # half of the cosine: halfway between 1.0 and 0.2
     assert learning_rate(config, 12) == pytest.approx(0.2)
     assert learning_rate(config, 1000) == pytest.approx(0.2)
+
+
+def test_a_line_falls_evenly_and_constant_decay_at_the_very_end():
+    def rates(schedule: str, *steps: int) -> list[float]:
+        config = PretrainConfig(
+            peak_learning_rate=1.0, end_learning_rate=0.2, warmup_steps=4, decay_steps=24, schedule=schedule,
+            decay_share=0.25,
+        )  # fmt: skip
+        return [learning_rate(config, step) for step in steps]
+
+    assert rates("linear", 2, 4, 9, 14, 24, 99) == pytest.approx([0.5, 1.0, 0.8, 0.6, 0.2, 0.2])
+    # 20 steps after the warmup, the last 5 of them decay: 19 is where the line begins
+    assert rates("constant_decay", 2, 4, 14, 19, 20, 24, 99) == pytest.approx([0.5, 1.0, 1.0, 1.0, 0.84, 0.2, 0.2])
 
 
 def test_no_warmup_starts_near_the_peak():

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from data_specs.errors import DataError, StageError
 from stages.model.initial import build_model
+from stages.pretrain import record as record_module
 from stages.pretrain import train as train_module
 from stages.pretrain.journal import Journal
 from stages.pretrain.metrics import read_metrics
@@ -24,23 +25,12 @@ from stages.pretrain.state import make_optimizer
 from stages.pretrain.train import train
 from tests.stage_harness import Bench
 from tests.unit.model.batches import small_shape
-from tests.unit.pretrain.inputs import payload_for, run_pretrain, training_inputs
+from tests.unit.pretrain.inputs import final_digests, final_weights, payload_for, run_pretrain, training_inputs
 
 
 @pytest.fixture
 def inputs(tmp_path: Path):
     return training_inputs(tmp_path / "inputs")
-
-
-def _final(folder: Path) -> dict[str, str]:
-    """Digests of the newest checkpoint's tensors; equal means bitwise equal weights and optimizer."""
-    files = Journal(folder).entries()[-1].files
-    return {name: files[name] for name in ("model.safetensors", "optimizer.safetensors")}
-
-
-def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    journal = Journal(folder)
-    return load_file(journal.path(journal.entries()[-1]) / "model.safetensors")
 
 
 def _steps_in(folder: Path) -> list[int]:
@@ -58,7 +48,7 @@ def test_loss_falls_in_every_domain(tmp_path, inputs, precision):
     for domain in ("code", "zh"):
         assert lines[0]["loss_by_domain"][domain] == pytest.approx(3.69, abs=0.02)  # ln 40: all ids equally likely
         assert lines[-1]["loss_by_domain"][domain] < 1.0
-    assert all(tensor.dtype == torch.float32 for tensor in _weights(tmp_path / "run").values())
+    assert all(tensor.dtype == torch.float32 for tensor in final_weights(tmp_path / "run").values())
 
 
 def test_a_line_adds_up(tmp_path, inputs):
@@ -71,15 +61,15 @@ def test_a_line_adds_up(tmp_path, inputs):
         assert line["loss"] == pytest.approx(mean)
         assert line["expert_load"] == line["expert_load_forecast"]
         assert [sum(layer) for layer in line["expert_load"]] == [96, 96]
-        assert set(line["seconds"]) == {"data_wait", "forward_backward", "all_reduce", "optimizer"}
+        assert set(line["seconds"]) == {"data_wait", "forward_backward", "all_reduce", "optimizer", "checkpoint"}
 
 
 def test_the_same_run_twice_is_equal_to_the_bit(tmp_path, inputs):
     for name in ("one", "two"):
         train(payload_for(inputs, tmp_path / name, num_steps=5))
-    assert _final(tmp_path / "one") == _final(tmp_path / "two")
+    assert final_digests(tmp_path / "one") == final_digests(tmp_path / "two")
     train(payload_for(inputs, tmp_path / "other", num_steps=5, seed=1))
-    assert _final(tmp_path / "other") != _final(tmp_path / "one")
+    assert final_digests(tmp_path / "other") != final_digests(tmp_path / "one")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -88,7 +78,7 @@ def test_continuing_equals_never_having_stopped(tmp_path, inputs, precision):
     for target, started_at in ((4, 0), (9, 4)):
         value = train(payload_for(inputs, tmp_path / "parts", num_steps=target, precision=precision))
         assert value["resumed_from"] == started_at
-    assert _final(tmp_path / "parts") == _final(tmp_path / "whole")
+    assert final_digests(tmp_path / "parts") == final_digests(tmp_path / "whole")
     assert _steps_in(tmp_path / "parts") == list(range(1, 10))
 
 
@@ -104,13 +94,13 @@ def test_a_damaged_checkpoint_is_skipped_and_the_end_is_the_same(tmp_path, input
     train(payload_for(inputs, tmp_path / "whole", num_steps=8))
     train(payload_for(inputs, tmp_path / "run", num_steps=6, checkpoint_every_steps=2))
     journal = Journal(tmp_path / "run")
-    newest = journal.path(journal.entries()[-1]) / "optimizer.safetensors"
+    newest = journal.path(journal.entries()[-1]) / "optimizer-00000-of-00001.safetensors"
     newest.write_bytes(newest.read_bytes()[:-100])
     with caplog.at_level(logging.WARNING):
         value = train(payload_for(inputs, tmp_path / "run", num_steps=8, checkpoint_every_steps=2))
     assert value["resumed_from"] == 4
     assert "checkpoint of step 6 is skipped" in caplog.text
-    assert _final(tmp_path / "run") == _final(tmp_path / "whole")
+    assert final_digests(tmp_path / "run") == final_digests(tmp_path / "whole")
     assert _steps_in(tmp_path / "run") == list(range(1, 9))
 
 
@@ -125,7 +115,7 @@ def test_a_shorter_target_goes_back_and_ends_where_it_would_have(tmp_path, input
     train(payload_for(inputs, tmp_path / "short", num_steps=5))
     train(payload_for(inputs, tmp_path / "run", num_steps=8, checkpoint_every_steps=4))
     assert train(payload_for(inputs, tmp_path / "run", num_steps=5))["resumed_from"] == 4
-    assert _final(tmp_path / "run") == _final(tmp_path / "short")
+    assert final_digests(tmp_path / "run") == final_digests(tmp_path / "short")
     assert _steps_in(tmp_path / "run") == [1, 2, 3, 4, 5]
 
 
@@ -135,15 +125,17 @@ def test_checkpoints_hold_tensors_and_json_only(tmp_path, inputs):
     assert [folder.name.split(".")[0] for folder in folders] == ["step-00000003", "step-00000004"]
     for folder in folders:
         names = sorted(path.name for path in folder.iterdir())
-        assert names == ["entry.json", "model.safetensors", "optimizer.safetensors", "state.json"]
-        json.loads((folder / "state.json").read_text())
+        stems = [f"{part}-00000-of-00001.{kind}" for part in ("model", "optimizer") for kind in ("json", "safetensors")]
+        assert names == ["entry.json", *stems, "state.json"]
+        for path in folder.glob("*.json"):
+            json.loads(path.read_text())
 
 
 @pytest.mark.parametrize("micro_batch_rows", [1, 4, 6])
 def test_how_the_batch_is_cut_changes_rounding_only(tmp_path, inputs, micro_batch_rows):
     train(payload_for(inputs, tmp_path / "reference", num_steps=4, micro_batch_rows=2))
     train(payload_for(inputs, tmp_path / "other", num_steps=4, micro_batch_rows=micro_batch_rows))
-    ours, theirs = _weights(tmp_path / "other"), _weights(tmp_path / "reference")
+    ours, theirs = final_weights(tmp_path / "other"), final_weights(tmp_path / "reference")
     for name, tensor in theirs.items():
         torch.testing.assert_close(ours[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
 
@@ -168,14 +160,14 @@ def test_another_routing_table_is_refused(tmp_path, inputs):
 
 
 def test_a_wrong_forecast_stops_training(tmp_path, inputs, monkeypatch):
-    real = train_module._check_load
+    real = record_module.check_load
 
     def planted(step, counted, forecast):
         forecast = forecast.copy()
         forecast[1, 3] += step == 2
         real(step, counted, forecast)
 
-    monkeypatch.setattr(train_module, "_check_load", planted)
+    monkeypatch.setattr(record_module, "check_load", planted)
     with pytest.raises(StageError, match="step 2: expert 3 of RRE layer 1"):
         train(payload_for(inputs, tmp_path / "run", num_steps=3))
 
@@ -199,7 +191,7 @@ def test_sigterm_saves_and_the_same_command_continues(tmp_path, inputs):
     assert not stopped["finished"]
     assert 3 <= stopped["step"] < 60
     assert train(payload_for(inputs, tmp_path / "run", num_steps=60))["resumed_from"] == stopped["step"]
-    assert _final(tmp_path / "run") == _final(tmp_path / "whole")
+    assert final_digests(tmp_path / "run") == final_digests(tmp_path / "whole")
 
 
 def test_two_groups_never_write_in_one_folder(tmp_path, inputs, monkeypatch):
