@@ -7,6 +7,8 @@ dollar signs. Nothing is added that the page does not show but these marks.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from stages.ingest.page_scan import (
@@ -26,6 +28,7 @@ _CELLS = (TAGS["td"], TAGS["th"])
 #: Levels above a block in which an item or a row is looked for.
 _MAX_LEVELS = 4
 BULLET = "• "
+_WHITE_SPACE = re.compile(r"[ \t\n\f\r]+")
 
 
 def block_texts(page: Scan, chosen: np.ndarray) -> list[str]:
@@ -73,11 +76,13 @@ def _text(data: bytes, segments: list[list[int]], is_code: bool) -> str:
         parts.append(f" ${' '.join(part.split()).strip('$')}$ " if kind == FORMULA else part)
     text = "".join(parts)
     if "&" in text:
-        text = text.replace("&nbsp;", " ").replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"')
+        text = text.replace("&nbsp;", "\xa0").replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"')
         text = text.replace("&amp;", "&")
     if is_code:
         return "\n".join(line.rstrip() for line in text.replace("\r", "").split("\n")).strip("\n")
-    return " ".join(text.split())
+    # of HTML's white space only: a no-break space or a next-line control may be a byte of misread UTF-8, which the
+    # rule `mojibake` of the stage clean puts together again. One in front is an indent
+    return _WHITE_SPACE.sub(" ", text).lstrip().rstrip(" ")
 
 
 class _Places:

@@ -112,7 +112,7 @@ def choose(texts: Sequence[Text], num_documents: int) -> list[Text]:
     english = [text for text in texts if text.domain == "en" and len(text.text) <= MAX_CHARACTERS]
     by_source: dict[str, list[tuple[str, Text]]] = defaultdict(list)
     config = CleanConfig()
-    rules = make_rules(config.rules, config.unicode_form, config.max_blank_lines)
+    rules = make_rules(config.rules)
     cleaned = clean_column(pa.array([text.text for text in english], pa.string()), rules).texts
     counts, _ = count_scripts(cleaned)
     wide = counts[:, [HAN, KANA]].sum(axis=1) >= _MAX_WIDE_SHARE * np.maximum(

@@ -44,7 +44,7 @@ def whole(html: str) -> str:
 def test_a_block_is_a_line_as_a_reader_sees_it() -> None:
     html = "<div>one <b>bold</b> word<p>two<br>three</p>four</div><p title='a > b'>x &lt; y &amp;amp; z&nbsp;!</p>"
     html += "<!-- <p>no -->"
-    assert lines(html) == ["one bold word", "two", "three", "four", "x < y &amp; z !"]
+    assert lines(html) == ["one bold word", "two", "three", "four", "x < y &amp; z\xa0!"]  # no-break space as it is
 
 
 def test_what_nobody_reads_is_no_block() -> None:
@@ -151,3 +151,12 @@ def test_bytes_that_no_parser_wrote_do_no_harm(data: bytes) -> None:
     assert np.isfinite(features).all()
     assert ((content_probabilities(page, features) >= 0) & (content_probabilities(page, features) <= 1)).all()
     page_text(page, np.arange(len(page.blocks)))
+
+
+def test_misread_utf8_keeps_the_bytes_that_look_like_blanks() -> None:
+    """“全” and “…”, taken for Windows-1252, hold a no-break space and a next-line control."""
+    sentence = "慢一点，才看得清，全部都在这里，因为这一段足够长，所以留下来。"
+    broken = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in sentence.encode())
+    assert "\xa0" in broken or "\x85" in broken
+    page = f"<html><body><article><h1>T</h1><p>&nbsp; {broken}</p><p>{broken * 3}</p></article></body></html>"
+    assert lines(page)[1:] == [broken, broken * 3]
