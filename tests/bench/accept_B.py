@@ -28,14 +28,12 @@ from fastwarc.warc import ArchiveIterator
 from data_specs.ledger import FAILED, KEPT
 from pipelines.inspect.lookup import find_artifact
 from pipelines.store.store import Store
-from stages.ingest.byte_stream import open_stream
 from stages.ingest.charset import decode_page, known_charset
 from stages.ingest.extract import normal_language
-from stages.ingest.http_message import HttpError, decode_body, parse_head
+from stages.ingest.http_message import decode_body, parse_head
 from stages.ingest.options import IngestConfig
-from stages.ingest.record import Draft, Failed
+from stages.ingest.record import Draft
 from stages.ingest.warc_reader import WarcRecord
-from stages.ingest.web_archive import read_web_archive
 from stages.ingest.web_page import page_draft
 from tests.bench.acceptance_table import Table
 from tests.bench.lists_and_language import identified
@@ -43,6 +41,7 @@ from tests.bench.measure import Results
 from tests.bench.reader_speed import reader_speeds
 from tests.soak.run import soak
 from tests.soak.targets import TARGETS
+from tests.unit.ingest.test_readers_shared import html_bodies, web_records
 
 PARTS = ("truth", "soak", "whole", "extraction")
 CONFIG = IngestConfig()
@@ -56,26 +55,6 @@ OTHER_READING = {
 }
 #: Folders of files that are wrong on purpose.
 BROKEN = ("jwat-invalid/", "warcio/example-bad", "resiliparse/clipped")
-
-
-def read_web(path: Path) -> list[WarcRecord | Failed]:
-    """Every record of a web archive."""
-    with open_stream(path) as (handle, stream):
-        return list(read_web_archive(handle, stream, path.stat().st_size, CONFIG))
-
-
-def bodies(records: list[WarcRecord | Failed]) -> list[bytes]:
-    """Decoded bodies of HTML answers with status 200, in file order."""
-    found = []
-    for record in records:
-        if isinstance(record, WarcRecord) and record.type == "response" and record.url.startswith("http"):
-            try:
-                head = parse_head(record.content)
-                if head.status == 200 and "html" in head.media_type:
-                    found.append(decode_body(head, record.content, CONFIG.max_record_bytes))
-            except HttpError:
-                continue
-    return found
 
 
 def truth(data: Path, table: Table) -> None:
@@ -92,8 +71,8 @@ def truth(data: Path, table: Table) -> None:
         )
         if not (is_sound and agreed) or name in OTHER_READING or name.startswith(BROKEN):
             continue
-        records = read_web(folder / name)
-        pages = bodies(records)
+        records = web_records(folder / name)
+        pages = html_bodies(records)
         digest = hashlib.sha256(b"".join(pages)).hexdigest()[:16] if pages else ""
         types = Counter(record.type for record in records if isinstance(record, WarcRecord))
         responses = types["response"]
@@ -109,15 +88,15 @@ def truth(data: Path, table: Table) -> None:
     table.check("well-formed files equal the truth table in records, responses and body hash",
                 "all", f"{same} of {same + len(other)} files, {num_records} records {'; '.join(other)[:300]}",
                 not other)  # fmt: skip
-    arc, warc = (bodies(read_web(folder / "aut" / f"example.{kind}.gz")) for kind in ("arc", "warc"))
+    arc, warc = (html_bodies(web_records(folder / "aut" / f"example.{kind}.gz")) for kind in ("arc", "warc"))
     table.check("the crawl of 2008 as ARC and as WARC", "the same 94 bodies", f"{len(arc)} and {len(warc)}, equal: "
                 f"{arc == warc}", arc == warc and len(arc) == 94)  # fmt: skip
-    revisits = [page_draft(record, CONFIG) for record in read_web(folder / "pywb" / "iana.warc.gz")
+    revisits = [page_draft(record, CONFIG) for record in web_records(folder / "pywb" / "iana.warc.gz")
                 if isinstance(record, WarcRecord) and record.type == "revisit"]  # fmt: skip
     named = sum(getattr(outcome, "reason", "") == "revisit" for outcome in revisits)
     table.check("revisit records are dropped by name", "123 of pywb/iana.warc.gz", str(named), named == 123)
     stored = [folder / "ukwa" / f"transfer_compression_{kind}.warc" for kind in ("none", "gzip", "brotli")]
-    kinds = [hashlib.sha256(b"".join(bodies(read_web(path)))).hexdigest() for path in stored]
+    kinds = [hashlib.sha256(b"".join(html_bodies(web_records(path)))).hexdigest() for path in stored]
     table.check(
         "a page stored plain, gzip and brotli", "the same bytes", f"{len(set(kinds))} digests", len(set(kinds)) == 1
     )
@@ -139,7 +118,7 @@ def _annotations(path: Path, table: Table) -> None:
                     elif name == "languages-cld2" and '"code":"' in value:
                         languages[url] = value.partition('"code":"')[2].partition('"')[0]
     same_charset = same_language = told = 0
-    for record in read_web(path):
+    for record in web_records(path):
         if not isinstance(record, WarcRecord) or record.type != "response":
             continue
         head = parse_head(record.content)
