@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from data_specs.errors import DataError
 from stages.base import UnitOutput
-from stages.dedup.buckets import BAND_ENTRY, PAIR, Buckets, distinct_pairs
+from stages.dedup.buckets import BAND_ENTRY, PAIR, Buckets, distinct, distinct_pairs
 from stages.dedup.exact_phases import range_partition
 from stages.dedup.labels import LABEL, Labels, doc_id_hex, make_labels, read_quality, source_matrix, words_to_binary
 from stages.dedup.minhash_stage import Chain
@@ -151,7 +151,7 @@ def pair_buckets(chain: Chain, part: int, out: UnitOutput) -> dict[str, int]:
         for piece in buckets.pairs():
             piece = piece[piece["member"] >= chain.view.starts[chain.num_earlier]]  # among the earlier all is decided
             pairs.append(piece["member"] * chain.num_member_ranges // chain.view.num_rows, piece)
-            numbers = np.unique(np.concatenate([piece["member"], piece["better"]]))
+            numbers = distinct(np.concatenate([piece["member"], piece["better"]]))
             shards, _ = labels.place(numbers)
             candidates.append(shards, numbers.view(_NUMBER))
     return {
@@ -163,8 +163,9 @@ def pair_buckets(chain: Chain, part: int, out: UnitOutput) -> dict[str, int]:
 
 def write_sets(chain: Chain, payload: ShardPayload, out: UnitOutput) -> None:
     """Shingle sets of the candidates of one base shard."""
-    numbers = np.unique(read_partition(chain.candidates, _NUMBER, payload.index)["number"])
-    rows = numbers - chain.view.starts[payload.index]
+    asked = np.zeros(payload.shard.rows, dtype=bool)
+    asked[read_partition(chain.candidates, _NUMBER, payload.index)["number"] - chain.view.starts[payload.index]] = True
+    rows = np.flatnonzero(asked)
     signer = Signer(chain.config.shingles, chain.permutations)
     writer = SetWriter(out.scratch(f"sets/{payload.index:05d}.bin"))
     for start, table in payload.shard.groups_with(["domain", "text"], rows):  # groups without candidates are not read

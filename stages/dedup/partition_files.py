@@ -27,6 +27,7 @@ class PartitionWriter:
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._dtype = dtype
         self._num_partitions = num_partitions
+        self._index = np.dtype(np.uint16 if num_partitions <= 1 << 16 else np.int32)  # 16 bits are sorted by radix
         self._chunk_records = max(1, _CHUNK_BYTES // dtype.itemsize)
         self._pending: list[tuple[np.ndarray, np.ndarray]] = []
         self._num_pending = 0
@@ -38,7 +39,7 @@ class PartitionWriter:
     def append(self, partitions: np.ndarray, records: np.ndarray) -> None:
         """Add ``records``; ``partitions`` says where each belongs, in [0, num_partitions)."""
         if len(records):
-            self._pending.append((partitions.astype(np.int32, copy=False), records))
+            self._pending.append((partitions.astype(self._index, copy=False), records))
             self._num_pending += len(records)
         if self._num_pending >= self._chunk_records:
             self._flush()
@@ -50,7 +51,7 @@ class PartitionWriter:
         records = np.concatenate([part for _, part in self._pending])
         order = np.argsort(partitions, kind="stable")
         counts = np.bincount(partitions, minlength=self._num_partitions)
-        self._handle.write(np.ascontiguousarray(records[order]).tobytes())
+        self._handle.write(records[order].data)
         self._cuts.append(self._written + np.concatenate([[0], np.cumsum(counts)]))
         self._written += len(records)
         self._pending, self._num_pending = [], 0

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from stages.dedup.buckets import distinct
 from stages.dedup.labels import Labels
 from stages.dedup.partition_files import save_array
 
@@ -109,7 +110,7 @@ def compare(pairs: np.ndarray, sets: ShingleSets) -> Iterator[tuple[np.ndarray, 
         done = int(costs[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(costs, done + _BLOCK_BYTES, side="right")))
         block = pairs[first:last]
-        numbers = np.unique(np.concatenate([block["member"], block["better"]]))
+        numbers = distinct(np.concatenate([block["member"], block["better"]]))
         hashes, offsets = sets.read(numbers)
         similarities = np.empty(len(block))
         left, right = np.searchsorted(numbers, block["member"]), np.searchsorted(numbers, block["better"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.dedup.buckets import BAND_ENTRY, Buckets, distinct_pairs
-from stages.dedup.keeper import keeper_order
+from stages.dedup.keeper import keeper_keys, keeper_order, order_groups
 from stages.dedup.labels import LABEL, Labels
 from stages.dedup.walk import components, keeper_walk
 from tests.unit.dedup import slow_reference
@@ -87,6 +88,31 @@ def test_keeper_order_is_priority_then_length_then_doc_id(labels: np.ndarray, ra
         for row in labels[order]
     ]
     assert keys == sorted(keys)
+
+
+@given(some_labels(), st.data())
+def test_keeper_order_by_quality(labels: np.ndarray, data: st.DataObject) -> None:
+    values = st.one_of(st.sampled_from([0.0, -0.0, -np.inf, np.inf]), st.floats(allow_nan=False))
+    labels["quality"] = data.draw(st.lists(values, min_size=len(labels), max_size=len(labels)))
+    labels["earlier"] = data.draw(st.lists(st.integers(0, 1), min_size=len(labels), max_size=len(labels)))
+    order = keeper_order(labels, np.arange(3), ("quality", "characters"))
+    keys = [
+        (-int(row["earlier"]), -float(row["quality"]), -int(row["characters"]), int(row["doc_id_high"]))
+        for row in labels[order]
+    ]
+    assert keys == sorted(keys)
+
+
+@given(some_labels(), st.data())
+def test_groups_are_ordered_each_for_itself(labels: np.ndarray, data: st.DataObject) -> None:
+    rows = np.array(data.draw(st.lists(st.integers(0, len(labels) - 1), max_size=60)), dtype=np.int64)
+    cuts = data.draw(st.lists(st.integers(0, len(rows)), max_size=4))
+    starts = np.array(sorted({0, len(rows), *cuts}), dtype=np.int64)
+    ordered = rows.copy()
+    order_groups(keeper_keys(labels, np.zeros(3, dtype=np.int64)), ordered, starts)
+    place = np.argsort(keeper_order(labels, np.zeros(3, dtype=np.int64)))
+    for first, last in pairwise(starts.tolist()):
+        assert ordered[first:last].tolist() == sorted(rows[first:last].tolist(), key=lambda row: place[row])
 
 
 @given(some_labels(), st.integers(1, 4), st.data())
