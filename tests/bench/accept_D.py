@@ -142,7 +142,7 @@ def main() -> int:
         elif part == "determinism":
             repeat(everything(), work, table)
         elif part == "scale":
-            scale(sorted(given.documents), work, table, results)
+            scale(sorted(given.documents), work, given.repeat, table, results)
         elif shared is None:
             table.skip(part, "as the issue says", "no input is laid out like the shared set of real dumps")
         elif part == "leaks":
