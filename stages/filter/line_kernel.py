@@ -16,6 +16,7 @@ from stages.text.characters import (
     CLOSING_MARKS,
     DIGIT,
     HAN,
+    PUNCTUATION,
     SPACE,
     TABLE_SIZE,
     TERMINAL_MARKS,
@@ -23,6 +24,7 @@ from stages.text.characters import (
 )
 from stages.text.kernel import character_at
 from stages.text.phrases import Phrases
+from stages.text.sentences import MAX_PIECE, may_end_sentence, pass_sentences, piece_scratch
 
 
 class Lines(NamedTuple):
@@ -50,7 +52,7 @@ _TERMINAL, _CLOSING, _QUOTE = 0x10, 0x20, 0x40
 _LINE_FEED, _DOT, _ELLIPSIS = np.uint64(10), np.uint64(ord(".")), np.uint64(ord("…"))
 _LINE_FEED_BYTE, _OPEN_BYTE = np.uint8(10), np.uint8(ord("["))
 _OPEN, _CLOSE, _ZERO, _NINE = (np.uint64(ord(c)) for c in "[]09")
-_SMALL_A, _SMALL_Z, _ASCII = np.uint64(ord("a")), np.uint64(ord("z")), np.uint64(0x80)
+_ASCII = np.uint64(0x80)
 _ONE = np.uint64(1)
 
 
@@ -109,6 +111,7 @@ def _measure(data, offsets, inside, table, columns, references):
     (rows, starts, ends), (words, tokens, sizes, longest_words, sentences, closed) = columns
     num_lines = num_references = 0
     last = np.uint64(TABLE_SIZE - 1)
+    piece, piece_entries, scratch = piece_scratch()
     for row in range(inside.shape[0]):
         if not inside[row]:
             continue
@@ -116,13 +119,21 @@ def _measure(data, offsets, inside, table, columns, references):
         position = line_start = shown = reference_end = begin
         first_line = num_lines
         num_words = num_tokens = num_characters = blanks = word = longest = run = num_sentences = 0
-        dots = ellipses = 0
-        single = initial = False
-        visible = ends_sentence = pending = hard = spaced = soft = tail = gap = in_word = False
+        dots = ellipses = piece_size = opened_before = 0
+        visible = ends_sentence = pending = gap = in_word = opened = may_end = has_han = pending_before = False
         while position <= end:
             code, step = _LINE_FEED, _ONE
             if position < end:
                 code, step = character_at(data, position, end)
+            entry = table[min(code, last)]
+            kind = entry & CLASS_MASK
+            if kind == SPACE and in_word:
+                in_word = False
+                if may_end and not has_han and piece_size <= MAX_PIECE:
+                    more, pending = pass_sentences(piece, piece_entries, piece_size, pending_before, scratch)
+                    num_sentences = opened_before + more
+                elif may_end:
+                    pending |= may_end_sentence(piece[min(piece_size, MAX_PIECE) - 1])
             if code == _LINE_FEED:
                 if visible:
                     rows[num_lines] = row
@@ -130,25 +141,20 @@ def _measure(data, offsets, inside, table, columns, references):
                     ends[num_lines] = np.int64(shown - begin)
                     words[num_lines], tokens[num_lines], sizes[num_lines] = num_words, num_tokens, num_characters
                     longest_words[num_lines] = max(longest, word)
-                    sentences[num_lines] = num_sentences + (pending or tail)
+                    sentences[num_lines] = num_sentences + opened
                     closed[num_lines] = ends_sentence and dots < 3 and ellipses != 1
                     num_lines += 1
                     num_words = num_tokens = num_characters = word = longest = num_sentences = 0
                     dots = ellipses = 0
-                    visible = ends_sentence = pending = hard = spaced = soft = tail = gap = False
+                    visible = ends_sentence = pending = gap = opened = False
                 blanks = run = 0
-                in_word = False
                 position += _ONE
                 line_start = position
                 continue
-            entry = table[min(code, last)]
-            kind = entry & CLASS_MASK
             if kind == SPACE:
                 longest = max(longest, word)
                 word = run = 0
-                spaced = pending
                 gap = True
-                in_word = False
                 blanks += visible
                 position += step
                 continue
@@ -166,36 +172,40 @@ def _measure(data, offsets, inside, table, columns, references):
             position += step
             in_reference = position <= reference_end  # it is no word, and hides neither a mark nor an end before it
             if not in_reference:
-                num_words += not in_word
-                in_word = True
+                if not in_word:
+                    num_words += 1
+                    in_word = opened = True
+                    piece_size, opened_before, pending_before = 0, num_sentences, pending
+                    may_end = has_han = False
+                if pending and kind != PUNCTUATION:
+                    num_sentences += 1
+                    pending = False
+                piece[min(piece_size, MAX_PIECE - 1)] = code
+                piece_entries[min(piece_size, MAX_PIECE - 1)] = entry
+                piece_size += 1
+                may_end |= may_end_sentence(code)
+                has_han |= kind == HAN
             if in_reference:
                 run = 0
             elif HAN <= kind <= DIGIT:
-                if pending:
-                    if hard or (spaced and not (soft and (initial or _SMALL_A <= code <= _SMALL_Z))):
-                        num_sentences += 1
-                    pending = hard = spaced = False
-                single = kind != DIGIT
                 while position < end:  # the rest of a stretch of letters and digits
                     code, step = character_at(data, position, end)
-                    next_kind = table[min(code, last)] & CLASS_MASK
+                    entry = table[min(code, last)]
+                    next_kind = entry & CLASS_MASK
                     if next_kind < HAN or next_kind > DIGIT or (next_kind == HAN) != (kind == HAN):
                         break
                     position += step
                     size += 1
+                    piece[min(piece_size, MAX_PIECE - 1)] = code
+                    piece_entries[min(piece_size, MAX_PIECE - 1)] = entry
+                    piece_size += 1
                 num_tokens += size if kind == HAN else run == 0
                 run = 0 if kind == HAN else run + size
-                single &= run == 1  # one letter, and nothing else between two other characters
-                tail = True
                 ends_sentence = False
                 dots = ellipses = 0
             else:
                 if entry & _TERMINAL:
-                    if tail:
-                        initial = single and run == 1
-                        pending, tail = True, False
-                    soft = code == _DOT
-                    hard |= pending and code >= _ASCII
+                    pending |= code >= _ASCII and code != _ELLIPSIS
                     ends_sentence = True
                 elif entry & _QUOTE:
                     ends_sentence = True

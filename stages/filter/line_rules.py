@@ -22,8 +22,8 @@ LINE_MEASURES = {
 }
 #: Measures of what is left of a document when its lines have been cut.
 DOCUMENT_MEASURES = {
-    "sentences_left": "sentences of the lines that are left; a mark ends one before white space, a full-width mark "
-    "anywhere, a full stop neither behind a single letter nor before a small one; a line ends one, too",
+    "sentences_left": "sentences of the lines that are left; .!? end one where they stand alone as spaCy cuts words "
+    "(not in Mr. nor 3.14), a full-width mark anywhere; a line ends one, too",
     "characters_left": "characters that are left, white space included",
 }
 #: What a rule takes away.

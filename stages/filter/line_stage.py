@@ -53,7 +53,7 @@ class CutLinesConfig:
 class CutLines(Stage[CutLinesConfig]):
     """View of documents -> decisions with cuts; every span says which rule took it."""
 
-    version = 2
+    version = 3
     config_type = CutLinesConfig
     inputs = {"documents": VIEW}
     output = "decisions"

@@ -36,7 +36,7 @@ class SignalsConfig:
 class Signals(Stage[SignalsConfig]):
     """View of documents -> one row of signals per document, in sidecars of the base shards."""
 
-    version = 2
+    version = 3
     config_type = SignalsConfig
     inputs = {"documents": VIEW}
     output = "signals"

@@ -110,15 +110,19 @@ def test_lines_tile_the_text(text: str) -> None:
     ("line", "sentences"),
     [
         ("", 0),
-        ("-----", 0),
+        ("-----", 1),
+        ("[12]", 0),  # a reference is no word
         ("No mark at all", 1),
         ("One. Two! Three?", 3),
         ('He said: "Go." Then he went.', 2),
-        ("It costs 3.14 dollars, e.g. here.", 1),  # no white space, or a small letter behind
-        ("J. R. Smith lives in the U.S. today", 1),  # single letters
-        ("Wait... What?", 2),
-        ("He has 5. Then he left.", 2),  # a digit is no initial
-        ("Really? yes. Good! fine.", 4),  # only a full stop may stand inside a sentence
+        ("It costs 3.14 dollars, e.g. here.", 1),  # neither stop is a word or mark of its own
+        ("Mr. J. R. Smith lives in St. Louis in the U.S.", 1),  # nor are these
+        ("Wait... What?", 1),  # three dots are another mark
+        ("He has 5. Then he left.", 2),
+        ("Really? yes. Good! fine.", 4),
+        ("the end.Then more", 2),  # a stop between a small and a large letter is cut out
+        ('"Go!" (He went.) "Why?"', 3),  # quotes and brackets open none
+        ("Stop. ... - + 1", 2),  # punctuation opens none, a symbol does
         ("甲. Then 乙.", 2),
         ("今天下雨。我们不去了！好吗？", 3),
         ("今天下雨。我们不去了", 2),
