@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -40,13 +41,18 @@ def leaks(data: Path, work: Path, table: Table, results: Results) -> None:
     )  # fmt: skip
 
 
+def _name(text: Text) -> str:
+    return f"{text.source}/{hashlib.blake2b(text.text.encode(), digest_size=8).hexdigest()}"
+
+
 def control(
     data: Path, texts: Sequence[Text], excluded: Path | None, work: Path, table: Table, results: Results
 ) -> None:
     """All evaluation sets that ``data`` has against documents that should hold none of their items.
 
     What is flagged is written to ``control.jsonl`` in ``work``, for a person to look at: a document that really holds
-    an item goes into the file ``excluded`` (JSON object of ``source/name`` and the reason) and counts no more.
+    an item goes into the file ``excluded`` (JSON object of names and reasons) and counts no more. A document is named
+    ``source/digest of its text``, which no other document and no place can change.
     """
     digests = DigestCache(work / "digests.json")
     sets = []
@@ -56,7 +62,7 @@ def control(
         except SpecError:
             continue
     real = set(json.loads(excluded.read_text("utf-8"))) if excluded else set()
-    clean = [t for t in texts if not t.source.startswith("eval_") and f"{t.source}/{t.name}" not in real]
+    clean = [text for text in texts if not text.source.startswith("eval_") and _name(text) not in real]
     folder = work / "control"
     shutil.rmtree(folder, ignore_errors=True)
     bench = Bench(folder)
@@ -64,7 +70,7 @@ def control(
     base = documents(bench, [clean[start::_SHARDS] for start in range(_SHARDS)])
     made = bench.run("decontaminate", {}, {"documents": [base], "evaluation": [evaluation]})
     gone = removed(made, base)
-    names = {text.doc_id: f"{text.source}/{text.name}" for text in clean}
+    names = {text.doc_id: _name(text) for text in clean}
     evidence = [row for shard in made.shards("evidence") for row in pq.read_table(made.shard_path(shard)).to_pylist()]
     with (work / "control.jsonl").open("w", encoding="utf-8") as handle:
         for row in evidence:
