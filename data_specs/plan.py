@@ -1,13 +1,14 @@
 """The plan of a training run: which rows every step sees, as a pure function of (seed, plan, step).
 
     plan = Plan.load(path)
-    component_B, row_B = plan.rows_of_step(step)        # B = plan.global_batch_rows
+    component_B, row_B = plan.rows_of_step(step)        # B = plan.batch_rows_of_step(step)
 
 A plan is a few kilobytes of integers. It knows neither devices nor workers, so any layout reads the same batches.
 
 - **Stages** (the phases of a recipe) follow each other; the last one may be open (``num_steps`` null). Each has
   integer weights, and may read every row as several shorter ones (``context_length``): tokens of a step, draws and
-  epochs stay what they are, so a row is never seen twice because a phase is longer or shorter than another.
+  epochs stay what they are, so a row is never seen twice because a phase is longer or shorter than another. A stage
+  may have batches of its own size (``batch_rows``): a batch that grows with the tokens seen is a row of stages.
 - **Windows** of ``window_steps`` steps cut a stage from its start. The rows that each component has had when a window
   ends follow from :func:`cumulative_quotas`, so rounding never adds up; a keyed permutation then spreads the
   components over the window's slots. A stage may have windows of its own, so that its last step ends one.
@@ -61,6 +62,7 @@ class PlanStage:
     weights: tuple[int, ...]
     context_length: int | None = None  # rows are cut to it; a divisor of the plan's; None: rows stay whole
     window_steps: int | None = None  # of this stage; None: the plan's
+    batch_rows: int | None = None  # rows of a step in this stage; None: the plan's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +87,10 @@ class Plan:
                 )
             if stage.num_steps is None and position != len(self.stages) - 1:
                 raise SpecError(f"stage {stage.name!r}: num_steps is null, which only the last stage may be")
-            if stage.window_steps is not None and stage.window_steps < 1:
-                raise SpecError(f"stage {stage.name!r}: window_steps ({stage.window_steps}) must be at least 1")
+            for name in ("window_steps", "batch_rows"):
+                value = getattr(stage, name)
+                if value is not None and value < 1:
+                    raise SpecError(f"stage {stage.name!r}: {name} ({value}) must be at least 1")
             if stage.context_length is not None and (
                 stage.context_length < 1 or self.context_length % stage.context_length
             ):
@@ -162,13 +166,25 @@ class Plan:
         before = self.draws_before(step)
         position, local = self._locate(step)
         window, offset = divmod(local, self._window_steps(position))
-        start = offset * self.global_batch_rows
-        component_B = self._window(position, window)[start : start + self.global_batch_rows]
-        draw_B = np.empty(self.global_batch_rows, dtype=np.int64)
+        batch_rows = self._batch_rows(position)
+        start = offset * batch_rows
+        component_B = self._window(position, window)[start : start + batch_rows]
+        draw_B = np.empty(batch_rows, dtype=np.int64)
         for index in np.unique(component_B):
             mine = component_B == index
             draw_B[mine] = before[index] + np.arange(np.count_nonzero(mine))
         return component_B, draw_B
+
+    def batch_rows_of_step(self, step: int) -> int:
+        """Rows of a step, counted from 0."""
+        return self._batch_rows(self._locate(step)[0])
+
+    def batch_sizes(self, first: int, end: int) -> tuple[int, ...]:
+        """Rows of a step in the stages that meet steps ``first <= step < end``, each size once, rising."""
+        ends = [*self.starts[1:], max(end, self.starts[-1] + 1)]
+        spans = zip(range(len(ends)), self.starts, ends, strict=True)
+        met = {self._batch_rows(position) for position, begin, over in spans if max(begin, first) < min(over, end)}
+        return tuple(sorted(met))
 
     def cuts_of_step(self, step: int) -> int:
         """Sequences that each row of a step is cut into, in order; 1 where rows stay whole."""
@@ -197,7 +213,7 @@ class Plan:
             high *= 2
         low = bisect.bisect_right(range(high), draw, key=done) - 1
         slots = np.flatnonzero(self._window(position, low) == component_index)
-        local = low * self._window_steps(position) + int(slots[draw - done(low)]) // self.global_batch_rows
+        local = low * self._window_steps(position) + int(slots[draw - done(low)]) // self._batch_rows(position)
         return None if stage.num_steps is not None and local >= stage.num_steps else self.starts[position] + local
 
     def used_up_after(self, component_index: int) -> int | None:
@@ -243,7 +259,7 @@ class Plan:
         """Steps of a stage until it alone has drawn as many rows of some component as its pool holds, at least 1."""
         weights = self.stages[position].weights
         steps = [
-            c.num_rows * sum(weights) // (weight * self.global_batch_rows)
+            c.num_rows * sum(weights) // (weight * self._batch_rows(position))
             for c, weight in zip(self.components, weights, strict=True)
             if weight
         ]
@@ -259,6 +275,7 @@ class Plan:
                 weights = {c.name: w for c, w in zip(self.components, stage.weights, strict=True) if w}
                 names |= set(weights)
                 own = {"context_length": stage.context_length, "window_steps": stage.window_steps}
+                own["batch_rows"] = None if stage.batch_rows == self.global_batch_rows else stage.batch_rows
                 own = {key: value for key, value in own.items() if value is not None}
                 past.append({"num_steps": length, "weights": weights, **own})
         return fingerprint(
@@ -296,7 +313,7 @@ class Plan:
         window, offset = divmod(local_steps, self._window_steps(position))
         draws = np.array(self._quotas(position, window), dtype=np.int64)
         if offset:
-            part = self._window(position, window)[: offset * self.global_batch_rows]
+            part = self._window(position, window)[: offset * self._batch_rows(position)]
             draws += np.bincount(part, minlength=len(self.components))
         return draws
 
@@ -313,9 +330,12 @@ class Plan:
     def _window_steps(self, position: int) -> int:
         return self.stages[position].window_steps or self.window_steps
 
+    def _batch_rows(self, position: int) -> int:
+        return self.stages[position].batch_rows or self.global_batch_rows
+
     def _quotas(self, position: int, window: int) -> list[int]:
         """Draws of every component in the first ``window`` windows of a stage."""
-        slots = window * self._window_steps(position) * self.global_batch_rows
+        slots = window * self._window_steps(position) * self._batch_rows(position)
         return cumulative_quotas(slots, self.stages[position].weights)
 
     @cached_property

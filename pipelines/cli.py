@@ -169,7 +169,8 @@ def build_parser() -> argparse.ArgumentParser:
         "model-size",
         "parameters, work per token and memory of a model, before anything is built",
         "Count a model from conf/model/NAME.yaml and overrides of its fields. Of its surroundings: vocab_size,\n"
-        "num_domains; of its layout: num_workers, expert_parallel, is_sharded, micro_batch_rows, precision.\n\n"
+        "num_domains; of its layout: num_workers, expert_parallel, is_sharded, micro_batch_rows, precision,\n"
+        "recompute (none, alternate, all).\n\n"
         "  kaitian model-size model=pangu_alpha_13b\n"
         "  kaitian model-size model=pangu_sigma_1t num_domains=40 num_workers=512 expert_parallel=64 is_sharded=true",
     )

@@ -46,7 +46,7 @@ def print_model_size(overrides: Sequence[str], folders: Sequence[Path], console:
     for name, size, meaning in (
         ("state", memory.state_bytes, "weights, gradients, AdamW moments in fp32"),
         ("compute copy", memory.copy_bytes, "weights in the form that computes"),
-        ("activations", memory.activation_bytes, "estimate, nothing recomputed"),
+        ("activations", memory.activation_bytes, f"estimate; blocks computed again: {layout.recompute}"),
         ("logits", memory.logits_bytes, "and their gradient, fp32"),
         ("memory", memory.total_bytes, f"of each of {layout.num_workers} workers"),
     ):

@@ -37,7 +37,8 @@ def forecast(options: argparse.Namespace) -> None:
 
     loads = open_forecast(options.store, options.what)
     first, last = steps_of(options.steps, loads.plan.num_available_steps)
-    loads.of_ranks(first, options.world_size, options.expert_parallel)  # refuses a layout before a file is begun
+    for step in [first, *(start + 1 for start in loads.plan.starts if first <= start < last)]:
+        loads.of_ranks(step, options.world_size, options.expert_parallel)  # refuses a layout before a file is begun
     ratios = []
     with LoadFile(options.out) as file:
         for step in range(first, last + 1):

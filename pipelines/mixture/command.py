@@ -135,20 +135,23 @@ def _print_plan(console: Console, plan: Plan, num_steps: int, title: str) -> Non
 
     from pipelines.mixture.plan_table import plan_rows
 
+    sizes = plan.batch_sizes(0, num_steps) or (plan.global_batch_rows,)
     console.print(
-        f"{escape(title)}: {num_steps:,} steps of {plan.global_batch_rows} rows of {plan.context_length} tokens, "
-        f"{num_steps * plan.global_batch_rows * plan.context_length:,} tokens",
+        f"{escape(title)}: {num_steps:,} steps of {' to '.join(map(str, sorted({sizes[0], sizes[-1]})))} rows of "
+        f"{plan.context_length} tokens, {int(plan.draws_before(num_steps).sum()) * plan.context_length:,} tokens",
         highlight=False,
         soft_wrap=True,
     )
     stages: dict[str, Table] = {}
     lengths = {stage.name: stage.context_length for stage in plan.stages}
+    batches = {stage.name: stage.batch_rows for stage in plan.stages}
     for row in plan_rows(plan, num_steps):
         if row.stage not in stages:
             cut = lengths[row.stage]
             title = f"stage {row.stage}: {row.num_steps:,} steps" + (
                 "" if cut is None else f", rows cut to {cut:,} tokens"
             )
+            title += "" if batches[row.stage] is None else f", {batches[row.stage]:,} rows a step"
             stages[row.stage] = Table(title=title, box=None)
             for column in _COLUMNS:
                 stages[row.stage].add_column(column, justify="left" if column == "component" else "right", no_wrap=True)

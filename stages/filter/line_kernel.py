@@ -24,7 +24,7 @@ from stages.text.characters import (
 )
 from stages.text.kernel import character_at
 from stages.text.phrases import Phrases
-from stages.text.sentences import MAX_PIECE, may_end_sentence, pass_sentences, piece_scratch
+from stages.text.sentences import MAX_PIECE, ends_anywhere, may_end_sentence, pass_sentences, piece_scratch
 
 
 class Lines(NamedTuple):
@@ -205,7 +205,7 @@ def _measure(data, offsets, inside, table, columns, references):
                 dots = ellipses = 0
             else:
                 if entry & _TERMINAL:
-                    pending |= code >= _ASCII and code != _ELLIPSIS
+                    pending |= ends_anywhere(code)
                     ends_sentence = True
                 elif entry & _QUOTE:
                     ends_sentence = True

@@ -3,7 +3,8 @@
 For a trainer that reads files from front to back. ``rows/steps-A-B.npy`` holds ids ``[rows, context_length + 1]`` of
 the updates A to B, counted from 1; ``order`` says of every row the step, its place in the batch, its component and
 domain, the row of the pool and its first id there, so that lineage does not end here. Files follow the phases of the
-plan: where rows get another length another file begins, and the fact ``files`` names steps and context length of each.
+plan: where rows get another length or a step another number of rows another file begins, and the fact ``files`` names
+steps, context length and rows of a step of each.
 What a row means (targets, mask, positions) follows from its ids: :func:`data_specs.token_store.row_layout`. Where
 the pools hold tokens without loss, ``masks/`` holds a file of the same name and shape as each of ``rows/``, in uint8: 1
 for an id that is a target, 0 for one that is not.
@@ -63,6 +64,11 @@ class Steps:
         return self.plan.cuts_of_step(self.first - 1)
 
     @property
+    def batch_rows(self) -> int:
+        """Rows of the pools in each of these steps."""
+        return self.plan.batch_rows_of_step(self.first - 1)
+
+    @property
     def context_length(self) -> int:
         """Tokens of the rows in these steps."""
         return self.plan.context_length // self.num_cuts
@@ -73,11 +79,11 @@ class Steps:
 
 
 def runs_of_steps(plan: Plan, num_steps: int, steps_per_file: int) -> list[tuple[int, int]]:
-    """(first, last) update of every file, counted from 1; a file never spans two context lengths."""
+    """(first, last) update of every file, counted from 1; a file never spans two context lengths or batch sizes."""
     found: list[tuple[int, int]] = []
     edges = [start + 1 for start in plan.starts if start < num_steps]
-    cuts = [plan.cuts_of_step(edge - 1) for edge in edges]
-    begins = [edge for edge, before, now in zip(edges, [0, *cuts], cuts, strict=False) if before != now]
+    kinds = [(plan.cuts_of_step(edge - 1), plan.batch_rows_of_step(edge - 1)) for edge in edges]
+    begins = [edge for edge, before, now in zip(edges, [None, *kinds], kinds, strict=False) if before != now]
     for begin, end in zip(begins, [*begins[1:], num_steps + 1], strict=True):
         found += [(first, min(first + steps_per_file, end) - 1) for first in range(begin, end, steps_per_file)]
     return found
@@ -86,7 +92,7 @@ def runs_of_steps(plan: Plan, num_steps: int, steps_per_file: int) -> list[tuple
 class PublishRows(Stage[PublishRowsConfig]):
     """See the module's text."""
 
-    version = 2
+    version = 3
     config_type = PublishRowsConfig
     inputs: ClassVar[Mapping[str, Port]] = {"pools": Port("pools"), "plan": Port("plan")}
     output = "published"
@@ -105,13 +111,13 @@ class PublishRows(Stage[PublishRowsConfig]):
         units = []
         for first, last in runs_of_steps(plan, self.config.num_steps, self.config.steps_per_file):
             payload = Steps(plan, pools.path / "rows", dict(pools.facts), first, last)
-            size = (last - first + 1) * plan.global_batch_rows * (plan.context_length + 1) * 2
+            size = (last - first + 1) * payload.batch_rows * (plan.context_length + 1) * 2
             units.append(Unit(key=f"{plan.past_digest(last)[:24]}-{first}-{last}", payload=payload, size_bytes=size))
         ctx.run_units("publish", units, make_publish)
         draws = plan.draws_before(self.config.num_steps)
         return {
             "num_steps": self.config.num_steps,
-            "global_batch_rows": plan.global_batch_rows,
+            "global_batch_rows": plan.global_batch_rows,  # of phases that name no batch_rows
             "context_length": plan.context_length,
             "files": [
                 {
@@ -119,6 +125,7 @@ class PublishRows(Stage[PublishRowsConfig]):
                     "first": u.payload.first,
                     "last": u.payload.last,
                     "context_length": u.payload.context_length,
+                    "rows_per_step": u.payload.batch_rows * u.payload.num_cuts,
                 }
                 for u in units
             ],
@@ -136,7 +143,7 @@ def make_publish() -> Work:
         domains = np.array(plan.domains, dtype=object)
         dtype = np.dtype(str(payload.facts["dtype"])).newbyteorder("<")
         num_cuts = payload.num_cuts
-        batch_rows = plan.global_batch_rows * num_cuts
+        batch_rows = payload.batch_rows * num_cuts
         shape = ((payload.last - payload.first + 1) * batch_rows, payload.context_length + 1)
         totals = np.zeros(len(names), dtype=np.int64)
         with (

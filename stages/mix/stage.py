@@ -20,7 +20,7 @@ class MixConfig:
     """The order of training as data. Appending a stage, or ending the open one, leaves the past as it was."""
 
     stages: tuple[MixStage, ...] = (MixStage(name="main"),)  # in order of training
-    global_batch_rows: int = 64  # rows per step over all devices
+    global_batch_rows: int = 64  # rows per step over all devices, in stages that name no batch_rows of their own
     seed: int = 0  # another seed draws another order of rows
     # components are spread at random inside a window and exact at its end; a stage by epochs takes the longest window
     # up to this that divides its steps, so that its last step ends on the rows it promised
@@ -47,7 +47,7 @@ class MixConfig:
 class Mix(Stage[MixConfig]):
     """See the module's text."""
 
-    version = 2
+    version = 3
     config_type = MixConfig
     inputs: ClassVar[Mapping[str, Port]] = {"pools": Port("pools")}
     output = "plan"
@@ -101,6 +101,7 @@ def describe(plan: Plan, tokenizer_sha256: str) -> dict[str, Any]:
                 "num_steps": num_steps,
                 "open": stage.num_steps is None,
                 "context_length": stage.context_length or plan.context_length,
+                "batch_rows": stage.batch_rows or plan.global_batch_rows,
                 "components": {
                     component.name: {
                         "weight": weight,

@@ -24,6 +24,9 @@ class MixStage:
     epochs: dict[str, float] = field(default_factory=dict)  # component -> how often this stage sees its rows
     alpha: float | None = None  # weight = rows ** alpha over the components; 1 proportional, 0 even
     context_length: int | None = None  # tokens of a row in this stage, a divisor of the pools'; None: the pools'
+    #: Rows per step in this stage; None: global_batch_rows. Stages of num_tokens each, with more rows from one to the
+    #: next, are a batch that grows with the tokens seen.
+    batch_rows: int | None = None
 
     def __post_init__(self) -> None:
         if self.weights and self.alpha is not None:
@@ -49,7 +52,7 @@ class MixStage:
         for name, value in {**self.weights, **self.epochs}.items():
             if value < 0:
                 raise ValueError(f"stage {self.name!r}: {name} has a negative share ({value})")
-        for name in ("num_steps", "num_tokens", "context_length"):
+        for name in ("num_steps", "num_tokens", "context_length", "batch_rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"stage {self.name!r}: {name} ({value}) must be at least 1, or null")
@@ -100,18 +103,26 @@ def _plan_stage(
                 f"domain of the mixture needs documents; a corpus without it wants other weights, or mixture "
                 f"'proportional' (mixture@nodes.mix.config=proportional)"
             )
+    batch_rows = stage.batch_rows or batch_rows
     num_steps = stage.num_steps
     if stage.num_tokens is not None:
         num_steps = -(-stage.num_tokens // (batch_rows * context_length))
     if not stage.epochs:
         weights = tuple(_shares(stage, components))
-        return PlanStage(name=stage.name, num_steps=num_steps, weights=weights, context_length=stage.context_length)
+        return PlanStage(
+            name=stage.name,
+            num_steps=num_steps,
+            weights=weights,
+            context_length=stage.context_length,
+            batch_rows=stage.batch_rows,
+        )
     rows, num_steps = _rows_by_epochs(stage, components, num_steps, batch_rows)
     return PlanStage(
         name=stage.name,
         num_steps=num_steps,
         weights=tuple(integer_weights(rows)),
         context_length=stage.context_length,
+        batch_rows=stage.batch_rows,
         # epochs are a promise about the stage's end, so the end must be that of a window
         window_steps=max(n for n in range(1, window_steps + 1) if num_steps % n == 0),
     )
@@ -138,7 +149,7 @@ def _rows_by_epochs(
         if sum(rows) < batch_rows:
             raise SpecError(
                 f"stages.{stage.name}: the epochs make {sum(rows)} rows, less than one step of {batch_rows}; lower "
-                f"global_batch_rows or raise the epochs"
+                f"{'batch_rows' if stage.batch_rows else 'global_batch_rows'} or raise the epochs"
             )
         num_steps = sum(rows) // batch_rows
         return largest_remainder(num_steps * batch_rows, rows), num_steps

@@ -107,8 +107,7 @@ class LearnedBlock(_Block):
         config = self.router.config
         choice = self.router(x_ND, counted_N)
         dispatch = choice.dispatch
-        record.load_E.append(torch.diff(dispatch.ends_E, prepend=dispatch.ends_E.new_zeros(1)))
-        record.balance.append(choice.balance.detach())
+        record.add(torch.diff(dispatch.ends_E, prepend=dispatch.ends_E.new_zeros(1)), choice.balance.detach())
         if self.exchange_group is not None:
             dispatch = DispatchTensors(
                 dispatch.order_N,

@@ -19,7 +19,10 @@ BLOCK_NORMS = ("pre", "sandwich")
 FEED_FORWARDS = ("gelu", "swiglu")
 POSITIONS = ("learned", "rotary")
 INITIALS = ("pangu_alpha", "tiny")
+AUXILIARY_SCOPES = ("micro_batch", "expert_group", "all_workers")
 SCORES = ("sigmoid", "softmax")
+#: Blocks of which the backward pass keeps just the input, and makes the rest again: none, every second one, all.
+RECOMPUTE_EVERY = {"none": None, "alternate": 2, "all": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,11 @@ class RouterConfig:
     score: str = "sigmoid"  # of each expert alone, or "softmax" over all
     renormalise: bool = True  # divide the weights of the chosen experts by their sum
     scale: float = 2.5  # factor on the weights after that
-    auxiliary_weight: float = 0.01  # of the balance loss, per micro-batch (Ultra MoE: 1e-2 worked best); 0: off
+    auxiliary_weight: float = 0.01  # of the balance loss (Ultra MoE: 1e-2 worked best); 0: off
+    #: Over whose tokens the load of an expert is taken in that loss: one "micro_batch", the workers that share experts
+    #: ("expert_group": what Ultra MoE balances), or all workers ("all_workers"). The wider, the more an expert may
+    #: specialise (Qiu et al. 2025, arXiv 2501.11873). A worker that shares experts with nobody is a group of its own.
+    auxiliary_scope: str = "micro_batch"
 
     def __post_init__(self) -> None:
         for name in ("num_experts", "d_expert"):
@@ -47,6 +54,8 @@ class RouterConfig:
                 f"d_expert ({self.d_expert}) must be a multiple of {_ROW_MULTIPLE}: "
                 f"the grouped matrix product of the experts reads rows of 16 bytes"
             )
+        if self.auxiliary_scope not in AUXILIARY_SCOPES:
+            raise ValueError(f"auxiliary_scope ({self.auxiliary_scope!r}) must be one of {', '.join(AUXILIARY_SCOPES)}")
         if self.score not in SCORES:
             raise ValueError(f"score ({self.score!r}) must be one of {', '.join(SCORES)}")
         for name in ("num_shared_experts", "auxiliary_weight"):

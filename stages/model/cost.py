@@ -6,14 +6,14 @@ mask). Tables that are read by index cost nothing; recomputation and norms are n
 
 Memory of a worker, in bytes per parameter that it holds: 4 weights, 4 gradients, 8 AdamW moments, all fp32; a bf16
 working copy is 2 more (of all its dense parameters at once without sharding, of the largest block with it).
-Activations are an estimate: what the backward pass keeps, without recomputation.
+Activations are an estimate of what the backward pass keeps.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stages.model.config import ModelShape
+from stages.model.config import RECOMPUTE_EVERY, ModelShape
 from stages.model.parameters import (
     dense_parameters,
     expert_parameters,
@@ -37,6 +37,7 @@ class Layout:
     is_sharded: bool = False
     micro_batch_rows: int = 1
     precision: str = "bf16"
+    recompute: str = "none"  # as in training: "none", "alternate" or "all" blocks
 
     def __post_init__(self) -> None:
         for name in ("num_workers", "expert_parallel", "micro_batch_rows"):
@@ -50,6 +51,8 @@ class Layout:
             raise ValueError(f"expert_parallel ({self.expert_parallel}) above 1 needs a sharded layout")
         if self.precision not in ("bf16", "fp32"):
             raise ValueError(f"precision ({self.precision!r}) must be one of bf16, fp32")
+        if self.recompute not in RECOMPUTE_EVERY:
+            raise ValueError(f"recompute ({self.recompute!r}) must be one of {', '.join(RECOMPUTE_EVERY)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def worker_memory(shape: ModelShape, layout: Layout) -> WorkerMemory:
     return WorkerMemory(
         state_bytes=_STATE_BYTES * held,
         copy_bytes=width * computing,
-        activation_bytes=width * tokens * _kept_numbers_per_token(shape),
+        activation_bytes=width * tokens * _kept_numbers_per_token(shape, RECOMPUTE_EVERY[layout.recompute]),
         logits_bytes=2 * _FP32_BYTES * tokens * shape.vocab_size,
     )
 
@@ -104,9 +107,21 @@ def _largest_block(shape: ModelShape, layout: Layout) -> float:
     return tables + max(per_layer[0] / layout.expert_parallel, per_layer[1]) + 4 * config.d_model**2
 
 
-def _kept_numbers_per_token(shape: ModelShape) -> float:
+def _kept_numbers_per_token(shape: ModelShape, recompute_every: int | None) -> float:
     """Numbers that the backward pass keeps for a token: in each block about 8 d around the two parts, queries, keys and
-    values, and the inner widths of its networks (gated ones keep three)."""
+    values, and the inner widths of its networks (gated ones keep three). Of a block that is computed again only its
+    input stays, and one such block at a time is whole; blocks count as the mean of all."""
+    config = shape.config
+    whole = _whole_numbers_per_token(shape)
+    if recompute_every is None:
+        return whole
+    block = whole / config.num_layers
+    num_again = -(-(config.num_layers - int(config.query_layer)) // recompute_every)
+    return min(whole, whole - num_again * (block - config.d_model) + block)
+
+
+def _whole_numbers_per_token(shape: ModelShape) -> float:
+    """The same where nothing is computed again."""
     config = shape.config
     kinds = 3 if config.feed_forward == "swiglu" else 2
     block = 8 * config.d_model + 2 * config.d_key_value

@@ -9,8 +9,12 @@ Legend: B rows, T tokens, D width of the model, V vocabulary.
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from stages.model.attention import document_mask
 from stages.model.batch import MicroBatch
@@ -38,6 +42,8 @@ class Decoder(nn.Module):
         self.query_block = QueryBlock(shape) if config.query_layer else None
         self.final_norm = make_norm(config)
         self.output_table = None if config.tied_output else Table(shape.vocab_size, config.d_model)
+        #: Of every so many-th block the backward pass keeps just the input; None: of no block.
+        self.recompute_every: int | None = None
 
     def forward(self, batch: MicroBatch, record: RoutingRecord | None = None) -> Tensor:
         """Logits [B, T, V] for the token after each position; ``record`` takes down what learned routers chose."""
@@ -50,12 +56,17 @@ class Decoder(nn.Module):
         rotation = None
         if config.positions == "rotary":
             rotation = rotation_of(batch.positions_BT, config.head_width, config.rotary_base)
-        for block in self.dense_blocks:
-            x_BTD = block(x_BTD, mask_B1TT, rotation)
-        for block, dispatch in zip(self.routed_blocks, batch.dispatch, strict=True):
-            x_BTD = block(x_BTD, mask_B1TT, dispatch, rotation)
-        for block in self.learned_blocks:
-            x_BTD = block(x_BTD, mask_B1TT, batch.valid_BT, record, rotation)
+        calls: list[tuple[nn.Module, tuple[Any, ...]]] = [
+            *((block, (mask_B1TT, rotation)) for block in self.dense_blocks),
+            *(
+                (block, (mask_B1TT, dispatch, rotation))
+                for block, dispatch in zip(self.routed_blocks, batch.dispatch, strict=True)
+            ),
+            *((block, (mask_B1TT, batch.valid_BT, record, rotation)) for block in self.learned_blocks),
+        ]
+        for place, (block, given) in enumerate(calls):
+            x_BTD = self._pass(place, block, x_BTD, *given)
+        record.is_complete = True
         if self.query_block is None:
             x_BTD = self.final_norm(x_BTD)
         elif config.final_norm == "before_query":
@@ -64,3 +75,9 @@ class Decoder(nn.Module):
             x_BTD = self.final_norm(self.query_block(x_BTD, batch.positions_BT, mask_B1TT))
         table = self.token_table if self.output_table is None else self.output_table
         return F.linear(x_BTD, table.weight)
+
+    def _pass(self, place: int, block: nn.Module, *given: Any) -> Tensor:
+        """Through block number ``place``, now or once more in the backward pass."""
+        if self.recompute_every is None or place % self.recompute_every or not torch.is_grad_enabled():
+            return block(*given)
+        return checkpoint(block, *given, use_reentrant=False, preserve_rng_state=False)  # nothing is drawn

@@ -2,7 +2,8 @@
 
 Identity is what decides the mathematics: model, seed, optimizer, schedule, precision. How far to train, how the work is
 cut and when to save are execution: they never give another artifact, and more steps continue the same one. Cutting the
-same batch otherwise (workers, micro-batches, threads) changes results by the rounding of sums only.
+same batch otherwise (workers, micro-batches, threads) changes results by the rounding of sums only; but the balance
+loss of a learned router looks at a micro-batch, or at those of several workers, by its ``auxiliary_scope``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from data_specs.config import execution
-from stages.model.config import ModelConfig
+from stages.model.config import RECOMPUTE_EVERY, ModelConfig
 
 PRECISIONS = ("fp32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -46,6 +47,9 @@ class PretrainConfig:
 
     num_steps: int = field(default=100, metadata=execution())  # optimizer steps in all; more continue the run
     micro_batch_rows: int = field(default=8, metadata=execution())  # pool rows of one forward pass on one worker
+    # blocks whose activations are made again in the backward pass: "none", "alternate" (every second block) or "all"
+    # but the query layer; less memory for up to a third more work, the same bits (Chen et al. 2016, arXiv 1604.06174)
+    recompute: str = field(default="none", metadata=execution())
     num_threads_per_worker: int = field(
         default=1, metadata=execution()
     )  # CPU threads of torch; fixed so that sums repeat
@@ -66,6 +70,8 @@ class PretrainConfig:
             raise ValueError(f"precision ({self.precision!r}) must be one of {', '.join(PRECISIONS)}")
         if self.device not in DEVICES:
             raise ValueError(f"device ({self.device!r}) must be one of {', '.join(DEVICES)}")
+        if self.recompute not in RECOMPUTE_EVERY:
+            raise ValueError(f"recompute ({self.recompute!r}) must be one of {', '.join(RECOMPUTE_EVERY)}")
         if not 0 <= self.end_learning_rate <= self.peak_learning_rate:
             raise ValueError(
                 f"end_learning_rate ({self.end_learning_rate}) must lie in [0, peak_learning_rate "

@@ -70,13 +70,12 @@ class LoadForecast:
         """
         if expert_parallel < 1 or world_size % expert_parallel:
             raise SpecError(f"world_size {world_size} must be a multiple of expert_parallel {expert_parallel}")
-        if world_size > self.plan.global_batch_rows:
-            raise SpecError(
-                f"world_size {world_size} is more than the {self.plan.global_batch_rows} rows of a global batch"
-            )
+        batch_rows = self.plan.batch_rows_of_step(step - 1)
+        if world_size > batch_rows:
+            raise SpecError(f"world_size {world_size} is more than the {batch_rows} rows of a global batch")
         groups = []
         for first in range(0, world_size, expert_parallel):
-            ranks = [rows_of_rank(self.plan.global_batch_rows, first + i, world_size) for i in range(expert_parallel)]
+            ranks = [rows_of_rank(batch_rows, first + i, world_size) for i in range(expert_parallel)]
             load_LE = self._of_rows(step, slice(ranks[0].start, ranks[-1].stop))
             groups.append(load_of_owners(load_LE, expert_parallel))
         return np.concatenate(groups, axis=1)

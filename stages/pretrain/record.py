@@ -83,7 +83,7 @@ class Record:
         job = self._job
         num_targets = int(result.targets_G.sum())
         fed = [index for index, targets in enumerate(result.targets_G) if targets]
-        num_tokens = job.plan.global_batch_rows * job.plan.context_length
+        num_tokens = job.plan.batch_rows_of_step(rows.step - 1) * job.plan.context_length
         row_tokens = job.plan.context_length // job.plan.cuts_of_step(rows.step - 1)
         learned = {"learned_load": result.learned_load_LE.tolist(), "balance": result.balance_L.tolist()}
         flops = flops_per_token(job.shape, row_tokens) * num_tokens

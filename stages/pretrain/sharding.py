@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
@@ -43,8 +44,8 @@ class Grid:
     rows: DeviceMesh  # the workers that own the same experts
 
 
-def check_layout(shape: ModelShape, config: PretrainConfig, global_batch_rows: int, world_size: int) -> None:
-    """Refuse what does not fit, naming both numbers."""
+def check_experts(shape: ModelShape, config: PretrainConfig, world_size: int) -> None:
+    """Refuse workers that cannot share experts evenly, naming both numbers."""
     spread = config.expert_parallel
     if world_size % spread:
         raise ValueError(f"expert_parallel ({spread}) must divide the number of workers ({world_size})")
@@ -53,10 +54,21 @@ def check_layout(shape: ModelShape, config: PretrainConfig, global_batch_rows: i
     for name, num_experts in layers.items():
         if num_experts % spread:
             raise ValueError(f"expert_parallel ({spread}) must divide the {name} of a layer ({num_experts})")
-    if global_batch_rows % world_size:
+
+
+def check_batch(shape: ModelShape, config: PretrainConfig, batch_rows: int, world_size: int) -> None:
+    """Refuse a step of ``batch_rows`` that the workers cannot share out, naming both numbers."""
+    if batch_rows < world_size:
         raise ValueError(
-            f"sharded workers take part in each other's micro-batches, so each needs as many rows: global_batch_rows "
-            f"({global_batch_rows}) must be a multiple of the number of workers ({world_size})"
+            f"a step of {batch_rows} rows cannot be shared out among {world_size} workers; take fewer, or raise "
+            f"batch_rows of that stage of the mixture (global_batch_rows)"
+        )
+    router = shape.config.router
+    meets = config.shard or (router is not None and router.auxiliary_scope == "all_workers")
+    if meets and batch_rows % world_size:
+        raise ValueError(
+            f"workers that take part in each other's micro-batches (shard, auxiliary_scope 'all_workers') need as many "
+            f"rows each: the rows of a step ({batch_rows}) must be a multiple of the number of workers ({world_size})"
         )
 
 
@@ -71,6 +83,15 @@ def make_grid(config: PretrainConfig, ranks: Ranks) -> Grid:
         all_workers=init_device_mesh(ranks.device.type, (ranks.world_size,)),
         rows=mesh["rows"],
     )
+
+
+def join_balance(model: Decoder, ranks: Ranks, expert_group: Any) -> None:
+    """Tell learned routers over whose tokens the loads in the balance loss are taken."""
+    router = model.shape.config.router
+    everyone = dist.group.WORLD if ranks.world_size > 1 else None
+    groups = {"micro_batch": None, "expert_group": expert_group, "all_workers": everyone}
+    for block in model.learned_blocks:
+        block.router.balance_group = groups[router.auxiliary_scope]
 
 
 def shard_model(model: Decoder, config: PretrainConfig, grid: Grid) -> None:

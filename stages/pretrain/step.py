@@ -2,7 +2,8 @@
 
 Losses and gradients are *sums* over counted targets until everything has been added over micro-batches and workers;
 only then are they divided by the number of counted targets of the global batch. So how the batch is cut never changes
-what is computed, only the order in which floating-point numbers are added.
+what is computed, only the order in which floating-point numbers are added. (The balance loss of
+learned routers is taken over micro-batches: that does depend on the cut.)
 
 Legend: G domains, L RRE layers, E experts, B rows of the global batch.
 """

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from data_specs.errors import SpecError, StageError
+from stages.model.config import RECOMPUTE_EVERY
 from stages.model.initial import build_model
 from stages.pretrain.checkpoint import CheckpointWriter, check_pinned, fault_of, load_checkpoint
 from stages.pretrain.config import PretrainConfig
@@ -34,7 +35,7 @@ from stages.pretrain.one_writer import one_writer
 from stages.pretrain.ranks import Ranks, fixed_numerics, join_ranks
 from stages.pretrain.record import Record
 from stages.pretrain.sharded_state import ShardedState
-from stages.pretrain.sharding import check_layout
+from stages.pretrain.sharding import check_batch, check_experts, join_balance
 from stages.pretrain.state import TrainingState
 from stages.pretrain.step import StepResult, run_step
 
@@ -58,6 +59,7 @@ def train(payload: dict[str, Any]) -> dict[str, Any]:
     ):
         state = _make_state(job, ranks)
         resumed_from = _resume(job, state, ranks)
+        _check_batches(job, state.step, ranks)
         if state.step < job.config.num_steps:
             _run_steps(job, state, ranks, stop)
         return {
@@ -70,14 +72,24 @@ def train(payload: dict[str, Any]) -> dict[str, Any]:
 def _make_state(job: TrainingJob, ranks: Ranks) -> TrainingState | ShardedState:
     """A fresh state, cut over the workers where the config asks for it and there are several."""
     try:
-        if job.config.shard:
-            check_layout(job.shape, job.config, job.plan.global_batch_rows, ranks.world_size)
+        check_experts(job.shape, job.config, ranks.world_size)
     except ValueError as error:
         raise SpecError(f"pretrain: {error}") from None
     model = build_model(job.shape, job.config.seed)
-    if job.config.shard and ranks.world_size > 1:
-        return ShardedState(model, job.config, ranks)
-    return TrainingState(model, job.config, ranks.device)
+    model.recompute_every = RECOMPUTE_EVERY[job.config.recompute]
+    is_cut = job.config.shard and ranks.world_size > 1
+    state = ShardedState(model, job.config, ranks) if is_cut else TrainingState(model, job.config, ranks.device)
+    join_balance(state.compute, ranks, state.exchange_group)
+    return state
+
+
+def _check_batches(job: TrainingJob, done: int, ranks: Ranks) -> None:
+    """Refuse now what a later stage could not share out; stages that are over or not reached do not count."""
+    try:
+        for batch_rows in job.plan.batch_sizes(done, job.config.num_steps):
+            check_batch(job.shape, job.config, batch_rows, ranks.world_size)
+    except ValueError as error:
+        raise SpecError(f"pretrain: {error}") from None
 
 
 def _resume(job: TrainingJob, state: TrainingState | ShardedState, ranks: Ranks) -> int:
@@ -149,6 +161,7 @@ def _layout(job: TrainingJob, ranks: Ranks) -> dict[str, Any]:
         **sharded,
         "world_size": ranks.world_size,
         "micro_batch_rows": job.config.micro_batch_rows,
+        "recompute": job.config.recompute,
         "num_threads_per_worker": job.config.num_threads_per_worker,
         "device": ranks.device.type,
         "torch": torch.__version__,

@@ -27,6 +27,7 @@ _TABLE_SIZE = 0x3100
 _DOT, _PLUS, _AT, _COLON, _SLASH, _COMMA, _STAR = (ord(c) for c in ".+@:/,*")
 _HYPHEN, _EN_DASH, _EM_DASH, _TILDE, _CARET, _EQUALS, _LESS, _GREATER = (ord(c) for c in "-–—~^=<>")
 _APOSTROPHE, _CURLY, _SMALL_S, _LARGE_S, _QUESTION, _UNDERSCORE, _NUMBER = (ord(c) for c in "'’sS?_#")
+_ZERO, _NINE = ord("0"), ord("9")
 #: Ends of words that are words of their own: n't 'll 're 've, then 'd 'm.
 _LONG_ENDS = np.array([[ord(c) for c in end] for end in ("n't", "'ll", "'re", "'ve")], dtype=np.int64)
 _SHORT_ENDS = np.array([ord(c) for c in "dm"], dtype=np.int64)
@@ -180,12 +181,12 @@ def _behind(text, entries, first, end):
 
 
 @njit(cache=True, nogil=True)
-def _unit_start(text, entries, first, end):
+def _unit_start(text, first, end):
     """Where the unit behind a number begins that ends at ``end``; ``end`` when there is none."""
     place = end - 1
-    while place > first and end - place < 5 and entries[place] & CLASS_MASK != DIGIT:
+    while place > first and end - place < 5 and not (_ZERO <= text[place] <= _NINE):  # ² and ³ are digits elsewhere
         place -= 1
-    if place < end - 1 and entries[place] & CLASS_MASK == DIGIT and is_unit(text, place + 1, end):
+    if place < end - 1 and _ZERO <= text[place] <= _NINE and is_unit(text, place + 1, end):
         return place + 1
     return end
 
@@ -271,7 +272,7 @@ def split_words(text, entries, first, end, hashes, ends, tally):
         if cut > 0:
             own = first + cut
         if cut == NO_EXCEPTION and not _is_address(text, entries, first, middle):
-            own = _unit_start(text, entries, first, middle)
+            own = _unit_start(text, first, middle)
             if own == middle:
                 own = _own_end(text, first, middle)
             while place < own:

@@ -63,6 +63,7 @@ def control(
             continue
     real = set(json.loads(excluded.read_text("utf-8"))) if excluded else set()
     clean = [text for text in texts if not text.source.startswith("eval_") and _name(text) not in real]
+    num_excluded = sum(_name(text) in real for text in texts)
     folder = work / "control"
     shutil.rmtree(folder, ignore_errors=True)
     bench = Bench(folder)
@@ -70,17 +71,17 @@ def control(
     base = documents(bench, [clean[start::_SHARDS] for start in range(_SHARDS)])
     made = bench.run("decontaminate", {}, {"documents": [base], "evaluation": [evaluation]})
     gone = removed(made, base)
-    names = {text.doc_id: _name(text) for text in clean}
+    of = {text.doc_id: {"name": _name(text), "place": text.name} for text in clean}
     evidence = [row for shard in made.shards("evidence") for row in pq.read_table(made.shard_path(shard)).to_pylist()]
     with (work / "control.jsonl").open("w", encoding="utf-8") as handle:
         for row in evidence:
             told = {key: value.hex() if isinstance(value, bytes) else value for key, value in row.items()}
-            handle.write(json.dumps({"name": names.get(row["doc_id"]), **told}, ensure_ascii=False) + "\n")
+            handle.write(json.dumps({**of.get(row["doc_id"], {}), **told}, ensure_ascii=False) + "\n")
     ratio = len(gone) / max(1, len(clean))
     results.add("control.flagged", ratio, "of documents that should be clean", len(clean))
     num_bytes = sum(len(text.text.encode()) for text in clean)
     table.check(
         f"clean control against {len(sets)} evaluation sets", f"<= {MAX_CLEAN_RATIO:g} of documents flagged",
-        f"{len(gone)} of {len(clean):,} ({ratio:.2g}, {num_bytes / 1e6:.0f} MB; {len(real)} excluded by hand)",
+        f"{len(gone)} of {len(clean):,} ({ratio:.2g}, {num_bytes / 1e6:.0f} MB; {num_excluded} excluded by hand)",
         ratio <= MAX_CLEAN_RATIO,
     )  # fmt: skip

@@ -77,9 +77,7 @@ _THEIR_REASONS = {
     **{f"duplicate_{n}grams": f"duplicated_{n}_n_grams" for n in range(5, 11)},
 }  # fmt: skip
 _OUR_RULES = {reason: rule for rule, reason in _THEIR_REASONS.items()} | {"char_dup_ratio": "duplicate_line_characters"}
-_WORDS = (
-    "words are cut a little differently: spaCy has tables of exceptions (units behind numbers, clock times, cannot)"
-)
+_WORDS = "few words are still cut otherwise: faces of more than two marks, long exceptions, signs beyond spaCy's lists"
 #: Why a rule decides differently.
 CAUSES = {
     "min_words": "Gopher's words stand between white space; theirs are spaCy's, where a hyphen or n't makes two of one",
@@ -99,7 +97,7 @@ CAUSES = {
     "feeds out of a paragraph's characters",
     "terminal_punctuation": "another list of marks (theirs lacks … and has those of rare scripts)",
     "short_lines": "a line of nothing but blanks, or a full-width character, weighs otherwise here",
-    "few_sentences": "sentences are counted by our marks, not by spaCy's sentencizer",
+    "few_sentences": "a mark beyond ASCII ends a sentence anywhere here, and few words are cut otherwise",
     "nothing_left": "no line stays, which theirs calls too few sentences",
     "empty": "no text",
     **{f"top_{n}grams": _WORDS for n in (2, 3, 4)},

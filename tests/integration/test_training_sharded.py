@@ -68,7 +68,7 @@ class Trainings:
 
     def payload(self, kind: str, name: str, **config: Any) -> dict[str, Any]:
         settings = {"num_steps": NUM_STEPS, "checkpoint_every_steps": 3, "clip_norm": 0.5, **config}
-        return payload_for(self._inputs[kind], self.folder / name, model=dict(MODELS[kind]), **settings)
+        return payload_for(self._inputs[kind], self.folder / name, **{"model": dict(MODELS[kind]), **settings})
 
     def weights(self, name: str) -> dict[str, torch.Tensor]:
         return final_weights(self.folder / name)
@@ -103,6 +103,37 @@ def test_two_workers_that_share_experts_equal_one_process_and_a_wrong_scale_is_c
     assert ours["gradient_norm"] > 1.0001 * wanted["gradient_norm"]
     with pytest.raises(AssertionError):
         trainings.check_equal("planted", "one")
+
+
+def test_blocks_made_again_and_loads_taken_over_workers_equal_one_process(tmp_path: Path):
+    """The balance loss over the tokens of two workers is that of one process whose micro-batch holds them all."""
+    trainings = Trainings(tmp_path)
+    train(trainings.payload("learned", "one", micro_batch_rows=8, **_balanced("micro_batch")))
+    train(trainings.payload("learned", "halves", micro_batch_rows=4, **_balanced("micro_batch")))
+    spread = {"shard": True, "expert_parallel": 2, "recompute": "all"}
+    layouts = {
+        "whole": _balanced("all_workers"),
+        "cut": {"shard": True, "recompute": "alternate", **_balanced("all_workers")},
+        "spread": {**spread, **_balanced("expert_group")},
+    }
+    trainings.with_workers(
+        2,
+        [
+            {"payload": trainings.payload("learned", name, micro_batch_rows=4, **given)}
+            for name, given in layouts.items()
+        ],
+    )
+    wanted, halves = trainings.weights("one"), trainings.weights("halves")
+    gates = [name for name in wanted if name.endswith("router.gate.weight")]
+    assert any((wanted[name] - halves[name]).abs().max() > 1e-3 for name in gates)  # the scope decides something
+    for name in layouts:
+        for key, tensor in trainings.weights(name).items():
+            torch.testing.assert_close(tensor, wanted[key], rtol=0, atol=2e-5, msg=f"{name} {key}")
+
+
+def _balanced(scope: str) -> dict[str, Any]:
+    router = {**ROUTER, "auxiliary_weight": 0.3, "auxiliary_scope": scope}
+    return {"model": {**MODELS["learned"], "router": router}}
 
 
 @pytest.fixture(scope="module")

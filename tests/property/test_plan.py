@@ -77,6 +77,7 @@ def plans(draw: st.DrawFn, open_end: bool = False) -> Plan:
             name=f"s{i}",
             num_steps=None if open_end and i == num_stages - 1 else draw(st.integers(1, 25)),
             weights=draw(weights),
+            batch_rows=draw(st.none() | st.integers(1, 9)),
         )
         for i in range(num_stages)
     )
@@ -99,8 +100,8 @@ def batches(plan: Plan, num_steps: int) -> list[list[tuple[int, int]]]:
 def test_every_epoch_meets_each_row_exactly_once(plan: Plan) -> None:
     assert plan.num_steps is not None
     order: dict[int, list[int]] = {}
-    for batch in batches(plan, plan.num_steps):
-        assert len(batch) == plan.global_batch_rows
+    for step, batch in enumerate(batches(plan, plan.num_steps)):
+        assert len(batch) == plan.batch_rows_of_step(step)
         for component, row in batch:
             order.setdefault(component, []).append(row)
     for index, rows in order.items():

@@ -17,7 +17,7 @@ def wanted_rows(facts: Mapping[str, Any], num_steps: int) -> dict[str, float]:
         start = int(stage["first_step"])
         stop = num_steps if stage.get("open") else min(num_steps, start + int(stage["num_steps"]))
         weights = {name: int(body["weight"]) for name, body in stage["components"].items()}
-        drawn = max(0, stop - start) * int(facts["global_batch_rows"])
+        drawn = max(0, stop - start) * int(stage.get("batch_rows", facts["global_batch_rows"]))
         for name, weight in weights.items():
             rows[name] = rows.get(name, 0.0) + drawn * weight / sum(weights.values())
     return rows
@@ -86,9 +86,16 @@ def mixture(run: RunSummary) -> Html | None:
                 left=2,
             ),
         ),
-        lead=f"{verb} in {num_steps:,} steps of {int(facts['global_batch_rows']):,} rows; the mark is the share that "
-        "the weights ask for.",
+        lead=f"{verb} in {num_steps:,} steps of {_batch_sizes(facts, num_steps)} rows; the mark is the share that the "
+        "weights ask for.",
     )
+
+
+def _batch_sizes(facts: Mapping[str, Any], num_steps: int) -> str:
+    """Rows of a step, from the smallest to the largest where stages differ."""
+    shown = [stage for stage in facts["stages"] if int(stage["first_step"]) < num_steps]
+    sizes = sorted({int(stage.get("batch_rows", facts["global_batch_rows"])) for stage in shown})
+    return f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
 
 
 def _used_up(step: int | None, num_steps: int) -> str:

@@ -175,3 +175,35 @@ def test_keyed_hashes_depend_on_the_key_and_on_every_byte() -> None:
     ids[np.arange(16) + 1, np.arange(16)] = 1
     assert len(set(keyed_hashes(ids, 5).tolist())) == 17
     assert not np.array_equal(keyed_hashes(ids, 5), keyed_hashes(ids, 6))
+
+
+def test_batches_grow_from_stage_to_stage_without_loss_or_repetition() -> None:
+    sizes = (3, 10, 7)
+    stages = [
+        PlanStage(name=f"of {size}", num_steps=steps, weights=(1, 4), batch_rows=size)
+        for size, steps in zip(sizes, (5, 2, 3), strict=True)
+    ]
+    ramp = plan(*stages)
+    assert [ramp.batch_rows_of_step(step) for step in range(10)] == [3] * 5 + [10] * 2 + [7] * 3
+    assert ramp.batch_sizes(0, 10) == (3, 7, 10)
+    assert (ramp.batch_sizes(0, 5), ramp.batch_sizes(5, 8), ramp.batch_sizes(4, 4)) == ((3,), (7, 10), ())
+    drawn = [ramp.draws_of_step(step) for step in range(10)]
+    assert [len(component) for component, _ in drawn] == [3] * 5 + [10] * 2 + [7] * 3
+    assert int(ramp.draws_before(10).sum()) == 5 * 3 + 2 * 10 + 3 * 7
+    for index in range(2):  # every draw once, in order, and each knows its step
+        draws = np.concatenate([draw[component == index] for component, draw in drawn])
+        assert draws.tolist() == list(range(len(draws)))
+        for step, (component, draw) in enumerate(drawn):
+            assert {ramp.step_of_draw(index, int(d)) for d in draw[component == index]} <= {step}
+    alone = replace(plan(PlanStage(name="main", num_steps=5, weights=(1, 4))), global_batch_rows=3)
+    for step in range(5):  # the first stage is the plan whose batches have that size
+        for mine, theirs in zip(ramp.rows_of_step(step), alone.rows_of_step(step), strict=True):
+            assert np.array_equal(mine, theirs)
+    same = plan(*(replace(stage, batch_rows=10) for stage in stages))
+    assert ramp.past_digest(5) != same.past_digest(5)
+    assert same.past_digest(5) == plan(*(replace(stage, batch_rows=None) for stage in stages)).past_digest(5)
+
+
+def test_a_batch_without_rows_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"stage 'main': batch_rows \(0\) must be at least 1"):
+        plan(PlanStage(name="main", num_steps=5, weights=(1, 4), batch_rows=0))

@@ -124,6 +124,10 @@ def test_lines_tile_the_text(text: str) -> None:
         ('"Go!" (He went.) "Why?"', 3),  # quotes and brackets open none
         ("Stop. ... - + 1", 2),  # punctuation opens none, a symbol does
         ("甲. Then 乙.", 2),
+        ("增长3.5。 明年再说", 2),  # a full-width mark beside a full stop, with and without Han
+        ("https://x.com。 下一句", 2),
+        ("3.12。 Then", 2),
+        ("yes。no! maybe", 3),
         ("今天下雨。我们不去了！好吗？", 3),
         ("今天下雨。我们不去了", 2),
         ("他说：“好。”然后走了。", 2),

@@ -239,3 +239,14 @@ def test_rows_of_other_pools_are_refused(line: Line) -> None:
 def test_settings_that_cannot_be(build: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_files_follow_batches_that_grow(line: Line) -> None:
+    """Two steps of 2 rows, then 6 rows a step: a file holds steps of one size."""
+    phases = [{"name": "a", "num_steps": 2, "batch_rows": 2}, {"name": "b"}]
+    plan_made = line.run("mix", {"global_batch_rows": 6, "stages": phases}, pools=line.pools)
+    made = line.run("publish_rows", {"num_steps": 5, "steps_per_file": 4}, pools=line.pools, plan=plan_made)
+    assert [(f["first"], f["last"], f["rows_per_step"]) for f in made.facts["files"]] == [(1, 2, 2), (3, 5, 6)]
+    assert [len(np.load(made.path / "rows" / f["name"])) for f in made.facts["files"]] == [4, 18]
+    places = [(row["step"], row["place"]) for row in rows_of(made, "order")]
+    assert places == [(step, place) for step in range(1, 6) for place in range(2 if step < 3 else 6)]

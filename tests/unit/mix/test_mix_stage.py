@@ -127,6 +127,22 @@ def test_a_token_budget_is_rounded_up_to_steps(tmp_path: Path) -> None:
     assert plan_of(mix(tmp_path / "b", stages=[{"name": "a", "num_tokens": 1601}])).num_steps == 11
 
 
+def test_a_batch_that_grows_with_the_tokens(tmp_path: Path) -> None:
+    """160 tokens of 2 rows a step, then 640 of 4, then the plan's 10: rows of 16 tokens."""
+    stages = [
+        {"name": "first", "num_tokens": 160, "batch_rows": 2},
+        {"name": "second", "num_tokens": 640, "batch_rows": 4},
+        {"name": "rest"},
+    ]
+    made = mix(tmp_path, stages=stages)
+    plan = plan_of(made)
+    assert [(stage.num_steps, stage.batch_rows) for stage in plan.stages] == [(5, 2), (10, 4), (None, None)]
+    assert [plan.batch_rows_of_step(step) for step in (0, 4, 5, 14, 15)] == [2, 2, 4, 4, 10]
+    assert [stage["batch_rows"] for stage in made.facts["stages"]] == [2, 4, 10]
+    rows = [sum(component["rows"] for component in stage["components"].values()) for stage in made.facts["stages"]]
+    assert rows[:2] == [10, 40]
+
+
 def test_a_cap_is_kept_and_its_breach_refused(tmp_path: Path) -> None:
     def stages(num_steps: int) -> list[dict[str, Any]]:
         return [{"name": "a", "num_steps": num_steps, "weights": {"code": 1}}]

@@ -209,3 +209,5 @@ def test_wanted_rows_follow_the_stages_of_a_plan():
     # 10 steps of 8 rows at 1:3, then 20 steps (the open stage goes on beyond its 5) of x alone
     assert wanted_rows(facts, 30) == {"x": 20 + 160, "y": 60}
     assert wanted_rows(facts, 4) == {"x": 8, "y": 24}
+    facts["stages"][0]["batch_rows"] = 4  # a batch that grows
+    assert wanted_rows(facts, 30) == {"x": 10 + 160, "y": 30}

@@ -10,7 +10,7 @@ from stages.model.config import RouterConfig
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.job import open_job
 from stages.pretrain.loader import prepare_step
-from stages.pretrain.sharding import check_layout
+from stages.pretrain.sharding import check_batch, check_experts
 from stages.pretrain.train import train
 from tests.unit.model.batches import small_shape
 from tests.unit.pretrain.inputs import payload_for, training_inputs
@@ -22,15 +22,30 @@ from tests.unit.pretrain.inputs import payload_for, training_inputs
         ({}, 2, 6, 3, r"expert_parallel \(2\) must divide the number of workers \(3\)"),
         ({}, 4, 8, 4, r"expert_parallel \(4\) must divide the random routed experts of a layer \(6\)"),
         ({"learned": 3}, 2, 8, 4, r"must divide the experts of the learned router of a layer \(3\)"),
-        ({}, 2, 6, 4, r"global_batch_rows \(6\) must be a multiple of the number of workers \(4\)"),
+        ({}, 2, 2, 4, r"a step of 2 rows cannot be shared out among 4 workers"),
+        ({}, 2, 6, 4, r"the rows of a step \(6\) must be a multiple of the number of workers \(4\)"),
     ],
 )
 def test_layouts_that_do_not_fit_are_refused(shape, spread, rows, workers, message):
     learned = shape.get("learned")
     router = RouterConfig(num_experts=learned, top_k=1, d_expert=8) if learned else None
     config = PretrainConfig(shard=True, expert_parallel=spread)
+    shape = small_shape(num_learned_layers=int(bool(learned)), router=router)
+
+    def check() -> None:
+        check_experts(shape, config, workers)
+        check_batch(shape, config, rows, workers)
+
     with pytest.raises(ValueError, match=message):
-        check_layout(small_shape(num_learned_layers=int(bool(learned)), router=router), config, rows, workers)
+        check()
+
+
+def test_loads_over_all_workers_need_rows_for_each():
+    router = RouterConfig(num_experts=4, top_k=1, d_expert=8, auxiliary_scope="all_workers")
+    shape = small_shape(num_learned_layers=1, router=router)
+    check_batch(shape, PretrainConfig(), 6, 2)
+    with pytest.raises(ValueError, match=r"the rows of a step \(6\) must be a multiple of the number of workers \(4\)"):
+        check_batch(shape, PretrainConfig(), 6, 4)
 
 
 def test_spread_experts_need_shards():

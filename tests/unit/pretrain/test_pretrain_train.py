@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from data_specs.errors import DataError, StageError
+from data_specs.plan import PlanStage
 from stages.model.initial import build_model
 from stages.pretrain import record as record_module
 from stages.pretrain import train as train_module
@@ -25,7 +26,14 @@ from stages.pretrain.state import make_optimizer
 from stages.pretrain.train import train
 from tests.stage_harness import Bench
 from tests.unit.model.batches import small_shape
-from tests.unit.pretrain.inputs import final_digests, final_weights, payload_for, run_pretrain, training_inputs
+from tests.unit.pretrain.inputs import (
+    CONTEXT,
+    final_digests,
+    final_weights,
+    payload_for,
+    run_pretrain,
+    training_inputs,
+)
 
 
 @pytest.fixture
@@ -260,3 +268,23 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_way_out(tmp_path, inputs)
     """An absurd rate makes the weights overflow; nothing of that step is saved."""
     with pytest.raises(StageError, match=r"not finite.*peak_learning_rate \(1e\+30\)"):
         run_pretrain(Bench(tmp_path / "bench"), inputs, num_steps=12, peak_learning_rate=1e30, clip_norm=None)
+
+
+def test_a_batch_that_grows_is_forecast_counted_and_resumed_to_the_bit(tmp_path):
+    """Three steps of 2 rows, then 6 rows a step; the run is broken inside the first stage and inside the second."""
+    weights = (2, 1, 1)
+    stages = (
+        PlanStage(name="small", num_steps=3, weights=weights, batch_rows=2),
+        PlanStage(name="whole", num_steps=None, weights=weights),
+    )
+    inputs = training_inputs(tmp_path / "inputs", batch_rows=6, stages=stages)
+    train(payload_for(inputs, tmp_path / "straight", num_steps=6))
+    lines = read_metrics(tmp_path / "straight", 6)
+    assert [line["num_tokens"] for line in lines] == [2 * CONTEXT] * 3 + [6 * CONTEXT] * 3
+    assert [sum(line["rows_by_component"].values()) for line in lines] == [2] * 3 + [6] * 3
+    for line in lines:
+        assert line["expert_load"] == line["expert_load_forecast"]
+    for num_steps in (2, 5, 6):
+        value = train(payload_for(inputs, tmp_path / "broken", num_steps=num_steps))
+    assert value == {"step": 6, "finished": True, "resumed_from": 5}
+    assert final_digests(tmp_path / "broken") == final_digests(tmp_path / "straight")

@@ -101,9 +101,8 @@ def _infix(word: str, place: int) -> int:
 
 def _unit(word: str) -> int:
     """Characters of the unit behind a number at the end of ``word``."""
-    tail = re.search(r"[^\d]{1,4}$", "".join("0" if _is(x, c.DIGIT, c.DIGIT) else x for x in word))
-    whole = tail is not None and tail.start() > 0 and _is(word[tail.start() - 1], c.DIGIT, c.DIGIT)
-    return len(tail[0]) if tail and whole and _UNIT.fullmatch(word[tail.start() :]) else 0
+    found = re.search(r"(?<=[0-9])([^0-9]{1,4})$", word)
+    return len(found[1]) if found and _UNIT.fullmatch(found[1]) else 0
 
 
 def words_and_marks(piece: str) -> list[str]:

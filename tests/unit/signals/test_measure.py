@@ -112,7 +112,8 @@ def test_most_frequent_ngram_beats_a_longer_one() -> None:
         # exceptions: words that are two, units and hours behind a number, abbreviations as they are listed, faces
         ("cannot", "can not"), ("Dont", "Do nt"), ("DONT", "DONT"), ("were", "were"), ("wed,", "we d ,"),
         ("16GB)", "16 GB )"),
-        ("10km/h", "10 km/h"), ("5€", "5 €"), ("x5", "x5"), ("11pm", "11 pm"), ("13pm", "13pm"), ("Ph.D.", "Ph.D."),
+        ("10km/h", "10 km/h"), ("10km²", "10 km²"), ("①m", "①m"),
+        ("5€", "5 €"), ("x5", "x5"), ("11pm", "11 pm"), ("13pm", "13pm"), ("Ph.D.", "Ph.D."),
         ("vs.", "vs."), ("VS.", "VS ."), ("c.", "c."), ("f(x):", "f(x ):"), ("(:", "(:"), ("''", "''"), ("8).", "8) ."),
         ("10-year-old", "10 - year - old"), ("3-5", "3 - 5"), ("java.lang.Object", "java.lang . Object"),
         ("a.org/b", "a.org/b"),
