@@ -36,7 +36,7 @@ class FilterConfig:
     #: domain or source -> rule name -> rule. A set named as a source judges its documents instead of the domain's set
     #: (an empty one, ``rules.laws_zh: {}``, keeps them whole); the set "*" judges domains that have none. A domain
     #: without a set is kept whole and counted in the fact ``unruled``. Compose presets with
-    #: ``/rules@nodes.filter.config.rules.zh: pangu_zh``
+    #: ``/rules@nodes.filter.config.rules.zh: pangu_alpha``
     rules: dict[str, dict[str, Rule]] = field(default_factory=dict)
 
 

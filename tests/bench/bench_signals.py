@@ -28,7 +28,7 @@ from tests.unit.signals.artifacts import documents_artifact
 
 _GENERATED_BYTES = 24_000_000
 _SHARD_BYTES = 8_000_000
-_PRESETS = {"zh": "pangu_zh", "en": "gopher_en", "code": "code_basic", "zh_en": "pair_basic"}
+_PRESETS = {"zh": "pangu_alpha", "en": "gopher", "code": "code_basic", "zh_en": "pair_basic"}
 
 
 def bench_kernels(texts: list[str], label: str, repeat: int, results: Results) -> None:

@@ -175,7 +175,7 @@ def our_answers(texts: Sequence[str]) -> tuple[dict[str, list[tuple[str, float] 
     """(filter -> for every text the rule that drops it with its value, or None; rule -> value of every text)."""
     column = pa.array(texts, pa.string())
     inside = np.ones(len(texts), dtype=bool)
-    gopher, fineweb = preset("gopher_en"), preset("fineweb")
+    gopher, fineweb = preset("gopher"), preset("fineweb")
     sets: Mapping[str, dict[str, Rule]] = {
         "gopher_quality": {name: rule for name, rule in gopher.items() if name in _QUALITY},
         "gopher_repetition": {name: rule for name, rule in gopher.items() if name not in _QUALITY},

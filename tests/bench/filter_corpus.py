@@ -23,7 +23,7 @@ from tests.unit.dedup.corpus import Text
 KINDS = ("zh", "en", "code", "pairs")
 NUM_WORKERS = 2
 _FILES_PER_KIND = 4
-_ENGLISH = "[gopher_en, fineweb]"
+_ENGLISH = "[gopher, fineweb]"
 #: C4 as FineWeb uses it: no rule on line ends, 3 words to a line, 5 sentences to a page.
 _C4 = "{line_end: {limit: null}, few_words: {limit: 3}, few_sentences: {limit: 5}}"
 _CARD = """name: filters_{kind}

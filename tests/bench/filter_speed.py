@@ -3,7 +3,7 @@
     python -m tests.bench.filter_speed --input PATH [--input PATH] [--datatrove-python PYTHON]
         [--data-juicer-python PYTHON] [--megabytes 48] [--repeat 3] [--work FOLDER] [--out figures.jsonl]
 
-Ours asks of every text what DataTrove's four filters ask (Gopher quality and repetition, C4, FineWeb: ``gopher_en``,
+Ours asks of every text what DataTrove's four filters ask (Gopher quality and repetition, C4, FineWeb: ``gopher``,
 ``fineweb`` and ``c4`` with FineWeb's limits); all its signals are measured. Data-Juicer runs the eight operators of
 ``peer_filters.OPERATORS`` as shipped. All are whole commands on two workers, timed from outside, in turns; of ours the
 seconds of the nodes ``lines``, ``signals`` and ``filter`` stand beside, for start-up and ingest are no filters. The

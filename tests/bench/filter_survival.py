@@ -3,8 +3,8 @@
     python -m tests.bench.filter_survival --input PATH [--input PATH] [--datatrove-python PYTHON]
         [--data-juicer-python PYTHON] [--megabytes 48] [--work FOLDER] [--out figures.jsonl]
 
-The same texts for all (:mod:`tests.bench.filter_corpus`), cleaned by nobody. Ours: ``pangu_zh`` for Chinese,
-``gopher_en`` with ``fineweb`` behind C4's lines for English, ``code_basic``, ``pair_basic``. A text counts as dropped
+The same texts for all (:mod:`tests.bench.filter_corpus`), cleaned by nobody. Ours: ``pangu_alpha`` for Chinese,
+``gopher`` with ``fineweb`` behind C4's lines for English, ``code_basic``, ``pair_basic``. A text counts as dropped
 with all its bytes; lines cut from texts that stay do not count. A run of a peer that the speed bench left is read.
 """
 
@@ -30,7 +30,7 @@ from tests.unit.dedup.corpus import Text
 
 #: At most this share of Chinese bytes may go; the corpus holds poems and one-line questions that a length rule drops.
 MAX_CHINESE_BYTES = 0.25
-_PRESETS = {"zh": ("pangu_zh",), "en": ("gopher_en", "fineweb"), "code": ("code_basic",), "pairs": ("pair_basic",)}
+_PRESETS = {"zh": ("pangu_alpha",), "en": ("gopher", "fineweb"), "code": ("code_basic",), "pairs": ("pair_basic",)}
 
 
 def kept_by_us(drawn: Drawn) -> set[str]:

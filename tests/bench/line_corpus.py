@@ -30,7 +30,7 @@ _FILE_BYTES = 4_000_000
 #: Every so many documents, and so many characters of one, teach the tokenizer.
 _TAUGHT_EVERY, _TAUGHT_CHARACTERS = 3, 20_000
 _GENERATED_BYTES = 12_000_000
-_RULES = {"zh": "pangu_zh", "en": "[gopher_en, fineweb]", "code": "code_basic", "zh_en": "pair_basic"}
+_RULES = {"zh": "pangu_alpha", "en": "[gopher, fineweb]", "code": "code_basic", "zh_en": "pair_basic"}
 #: C4's rules over lines as FineWeb uses them, for English as DataTrove's own filters mean it; Chinese has its own list.
 _LINE_RULES = {"zh": "pangu_zh", "en": "c4"}
 _LINES = ", config: {rules: {en: {line_end: {limit: null}}}}"

@@ -75,7 +75,7 @@ def test_both_experiments_together() -> None:
         "experiment=[word_lists,language]",
         LISTS,
         "nodes.filter.inputs.signals=[signals,lists,languages]",
-        "rules@nodes.filter.config.rules.zh=[language_zh,pangu_zh,sensitive_words_pangu]",
+        "rules@nodes.filter.config.rules.zh=[language_zh,pangu_alpha,sensitive_words_pangu]",
     )
     assert nodes["filter"].inputs["signals"] == ("signals", "lists", "languages")
     assert {"other_language", "min_characters", "sensitive_words"} <= set(nodes["filter"].stage.config.rules["zh"])

@@ -94,7 +94,7 @@ def test_two_presets_compose_and_one_can_replace_another(tmp_path) -> None:
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "both.yaml").write_text(
         "# @package _global_\n"
-        "defaults:\n  - /rules@nodes.filter.config.rules.en: [gopher_en, fineweb]\n  - _self_\n"
+        "defaults:\n  - /rules@nodes.filter.config.rules.en: [gopher, fineweb]\n  - _self_\n"
         "name: both\nnodes:\n  filter: {stage: filter}\n"
     )
     rules = compose_run(["pipeline=both"], [tmp_path]).nodes["filter"]["config"]["rules"]["en"]

@@ -48,7 +48,7 @@ def verdict(text: str, preset: str, path: str | None = "module.py", metadata: st
 
 
 def test_presets_are_there() -> None:
-    assert {"pangu_zh", "gopher_en", "code_basic", "pair_basic", "opus_pairs"} <= set(PRESETS)
+    assert {"pangu_alpha", "gopher", "code_basic", "pair_basic", "opus_pairs"} <= set(PRESETS)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -86,19 +86,19 @@ def chinese_share(percent: int) -> str:
 @pytest.mark.parametrize(("size", "reason"), [(149, "min_characters"), (150, None), (151, None)])
 def test_pangu_length(size: int, reason: str | None) -> None:
     assert len(chinese(size)) == size
-    assert verdict(chinese(size), "pangu_zh") == reason
+    assert verdict(chinese(size), "pangu_alpha") == reason
 
 
 @pytest.mark.parametrize(("percent", "reason"), [(59, "min_han"), (60, None), (61, None)])
 def test_pangu_share_of_chinese(percent: int, reason: str | None) -> None:
-    assert verdict(chinese_share(percent), "pangu_zh") == reason
+    assert verdict(chinese_share(percent), "pangu_alpha") == reason
 
 
 @pytest.mark.parametrize(("size", "reason"), [(9, "short_lines"), (10, None)])
 def test_short_chinese_lines(size: int, reason: str | None) -> None:
     first = 0x4E00
     lines = ["".join(map(chr, range(first + i * size, first + (i + 1) * size - 1))) + "。" for i in range(30)]
-    assert verdict("\n".join(lines), "pangu_zh") == reason
+    assert verdict("\n".join(lines), "pangu_alpha") == reason
 
 
 def english(num_words: int) -> str:
@@ -109,7 +109,7 @@ def english(num_words: int) -> str:
 
 @pytest.mark.parametrize(("num_words", "reason"), [(49, "min_words"), (50, None), (51, None)])
 def test_gopher_words(num_words: int, reason: str | None) -> None:
-    assert verdict(english(num_words), "gopher_en") == reason
+    assert verdict(english(num_words), "gopher") == reason
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_gopher_words(num_words: int, reason: str | None) -> None:
     ],
 )
 def test_gopher_examples(text: str, reason: str | None) -> None:
-    assert verdict(text, "gopher_en") == reason
+    assert verdict(text, "gopher") == reason
 
 
 LINE = "value = compute(first, second)\n"
