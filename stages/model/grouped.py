@@ -1,9 +1,10 @@
 """Linear maps of many experts over rows that are sorted by expert: on accelerators one grouped product, on CPUs a loop.
 
-torch's CPU kernel for grouped products is a loop over experts as well. Written out, biases are added while a result is
-still in cache: forward from 512 to 2048 wide takes two thirds of the time, forward the other way and backward about the
-same (64 experts, 16,384 rows, two threads). bf16 operands that lie transposed are turned round before a product.
-A model with experts is still well below its dense twin in tokens per second (``tests/bench/bench_training.py``).
+On CPUs every product belongs to one thread, and the threads share out the experts by their rows. Small products that
+are cut over threads one after the other wait for each other and pack the same weights twice: over 64 experts and 16,384
+rows in bf16, two threads, they take twice as long, forward and backward (DECISIONS 72). Which thread computes an expert
+changes no bit. Biases are added while a result is still in cache; bf16 operands that lie transposed are turned round
+before a product.
 
 Bias gradients are sums in fp32 in a fixed order. Scattering them row by row would round after each of thousands of bf16
 additions.
@@ -13,7 +14,9 @@ Legend: N rows, E experts, I width that comes in, O width that goes out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -51,10 +54,13 @@ class _Loop(torch.autograd.Function):
         ctx.save_for_backward(x_NI, weight_EIO, ends_E)
         ctx.has_bias = bias_EO is not None
         y_NO = x_NI.new_empty(x_NI.shape[0], weight_EIO.shape[2])
-        for expert, rows in _runs(ends_E):
+
+        def work(expert: int, rows: slice) -> None:
             torch.mm(x_NI[rows], weight_EIO[expert], out=y_NO[rows])
             if bias_EO is not None:
                 y_NO[rows] += bias_EO[expert]
+
+        _each_expert(ends_E, work)
         return y_NO
 
     @staticmethod
@@ -64,32 +70,63 @@ class _Loop(torch.autograd.Function):
         x_gradient_NI = torch.empty_like(x_NI)
         weight_gradient_EIO = torch.empty_like(weight_EIO)
         bias_gradient_EO = weight_EIO.new_zeros(weight_EIO.shape[0], weight_EIO.shape[2]) if ctx.has_bias else None
-        turned_IN = x_NI.t()
-        is_bf16 = x_NI.dtype == torch.bfloat16
-        if is_bf16 and x_NI.shape[1] <= gradient_NO.shape[1]:
-            turned_IN = turned_IN.contiguous()
-        empty = set(range(weight_EIO.shape[0]))
-        for expert, rows in _runs(ends_E):
-            mine_nO, turned_In = gradient_NO[rows], turned_IN[:, rows]
-            if is_bf16 and turned_In.stride(0) == 1:
+
+        def work(expert: int, rows: slice) -> None:
+            mine_nO, turned_In = gradient_NO[rows], x_NI[rows].t()
+            if turned_In.dtype == torch.bfloat16:
                 turned_In = turned_In.contiguous()
             torch.mm(mine_nO, weight_EIO[expert].t(), out=x_gradient_NI[rows])
             torch.mm(turned_In, mine_nO, out=weight_gradient_EIO[expert])
             if bias_gradient_EO is not None:
                 torch.sum(mine_nO, 0, out=bias_gradient_EO[expert])
-            empty.remove(expert)
-        for expert in empty:
+
+        busy = _each_expert(ends_E, work)
+        for expert in set(range(weight_EIO.shape[0])) - busy:
             weight_gradient_EIO[expert].zero_()
         return x_gradient_NI, weight_gradient_EIO, bias_gradient_EO, None
 
 
-def _runs(ends_E: Tensor) -> Iterator[tuple[int, slice]]:
-    """(expert, its rows) of all experts that have rows."""
-    start = 0
+def _each_expert(ends_E: Tensor, work: Callable[[int, slice], None]) -> set[int]:
+    """Do ``work`` (expert, its rows) for all experts that have rows, each on one thread; returns those experts."""
+    runs, start = [], 0
     for expert, end in enumerate(ends_E.tolist()):
         if end > start:
-            yield expert, slice(start, end)
+            runs.append((expert, slice(start, end)))
         start = end
+    num_threads = torch.get_num_threads()
+    shares = _share_out(runs, num_threads)
+    torch.set_num_threads(1)
+    try:
+        others = [_threads(num_threads).submit(_work_through, share, work) for share in shares[1:]]
+        _work_through(shares[0], work)
+        for other in others:
+            other.result()
+    finally:
+        torch.set_num_threads(num_threads)
+    return {expert for expert, _ in runs}
+
+
+def _work_through(share: list[tuple[int, slice]], work: Callable[[int, slice], None]) -> None:
+    with torch.no_grad():  # a thread's own setting
+        for expert, rows in share:
+            work(expert, rows)
+
+
+def _share_out(runs: list[tuple[int, slice]], num_threads: int) -> list[list[tuple[int, slice]]]:
+    """Runs of rows by thread: the longest first, each to the thread with the fewest rows so far."""
+    shares: list[list[tuple[int, slice]]] = [[] for _ in range(num_threads)]
+    num_rows = [0] * num_threads
+    for expert, rows in sorted(runs, key=lambda run: run[1].start - run[1].stop):
+        thread = num_rows.index(min(num_rows))
+        shares[thread].append((expert, rows))
+        num_rows[thread] += rows.stop - rows.start
+    return shares
+
+
+@functools.cache
+def _threads(num_threads: int) -> ThreadPoolExecutor:
+    """Threads beside the one that asks; a product made on one of them stays there."""
+    return ThreadPoolExecutor(num_threads - 1, "experts", initializer=torch.set_num_threads, initargs=(1,))
 
 
 class _AddBias(torch.autograd.Function):

@@ -67,6 +67,34 @@ def test_grouped_experts_equal_a_loop(monkeypatch, dtype, tolerance, way):
         assert not ours.grad[[1, 4]].any(), f"{name}: experts without tokens must have no gradient"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_threads_share_out_experts_without_changing_a_bit(dtype):
+    """Seven experts of 0 to 90 rows on one, two and five threads; afterwards torch has as many as before."""
+    sizes = [40, 0, 90, 1, 17, 0, 64]
+    ends = torch.tensor(sizes).cumsum(0).int()
+    expert_N = torch.repeat_interleave(torch.arange(7), torch.tensor(sizes))
+    generator = torch.Generator().manual_seed(4)
+    given = [torch.randn(size, generator=generator).to(dtype) for size in ((sum(sizes), 16), (7, 16, 24), (7, 24))]
+    upstream = torch.randn(sum(sizes), 24, generator=generator).to(dtype)
+    before, answers = torch.get_num_threads(), []
+    try:
+        for num_threads in (1, 2, 5):
+            torch.set_num_threads(num_threads)
+            x, weight, bias = (tensor.clone().requires_grad_() for tensor in given)
+            y = grouped_linear(x, weight, bias, expert_N, ends)
+            y.backward(upstream)
+            assert torch.get_num_threads() == num_threads
+            answers.append((y.detach(), x.grad, weight.grad, bias.grad))
+    finally:
+        torch.set_num_threads(before)
+    for other in answers[1:]:
+        for ours, theirs in zip(other, answers[0], strict=True):
+            assert torch.equal(ours, theirs)
+    with pytest.raises(RuntimeError, match="mat"):
+        grouped_linear(given[0][:, :8], given[1], None, expert_N, ends)
+    assert torch.get_num_threads() == before
+
+
 def test_the_layer_gives_tokens_back_in_their_order():
     experts = _experts(torch.float32)
     x = torch.randn(len(EXPERT_OF_TOKEN), D, generator=torch.Generator().manual_seed(3))
