@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.model import experts as experts_module
+from stages.model import grouped as grouped_module
 from stages.model.batch import dispatch_tensors
 from stages.model.dispatch import plan_dispatch
 from stages.model.embedding import Table
@@ -126,3 +129,18 @@ def test_a_table_reads_like_torchs_embedding():
     theirs.backward(upstream)
     assert torch.equal(ours, theirs)
     torch.testing.assert_close(table.weight.grad, weight.grad)
+
+
+#: Eighths between powers of two, and multiples of eight below 128: what a product may take of rows.
+ROUND_SIZES = {8 * n for n in range(1, 17)} | {2**power // 8 * n for power in range(7, 13) for n in range(8, 17)}
+
+
+@given(st.integers(1, 5000), st.integers(0, 200), st.integers(0, 200))
+def test_a_product_of_round_size_holds_the_rows_of_its_expert(num_rows, before, behind):
+    rows, total = slice(before, before + num_rows), before + num_rows + behind
+    window, own = grouped_module._window(rows, total)
+    assert 0 <= window.start <= rows.start < rows.stop <= window.stop <= total
+    assert (window.start + own.start, window.start + own.stop) == (rows.start, rows.stop)
+    size = window.stop - window.start
+    assert size <= max(8, 1.125 * num_rows + 8)
+    assert size == total or size in ROUND_SIZES
