@@ -1,10 +1,10 @@
 """Linear maps of many experts over rows that are sorted by expert: on accelerators one grouped product, on CPUs a loop.
 
-On CPUs every product belongs to one thread, and threads share out the experts by their rows: small products that are cut
-over threads one after the other wait for each other and pack the same weights twice. And a product takes a round number
-of rows: oneDNN keeps 1,024 compiled kernels, one per shape, and 64 experts of 4 layers with loads of their own ask for
-more, so that every product would compile one. Together they more than halve the time of experts in bf16, forward and
-backward (DECISIONS 72). Which thread computes an expert changes no bit.
+On CPUs every product belongs to one thread, and threads share out the experts by their rows: small products that are
+cut over threads one after the other wait for each other and pack the same weights twice. And a product takes a round
+number of rows: oneDNN keeps 1,024 compiled kernels, one per shape, and 64 experts of 4 layers with loads of their own
+ask for more, so that every product would compile one. Together they more than halve the time of experts in bf16,
+forward and backward (DECISIONS 72). Which thread computes an expert changes no bit.
 
 Bias gradients are sums in fp32 in a fixed order. Scattering them row by row would round after each of thousands of bf16
 additions.
