@@ -143,15 +143,13 @@ def _print_plan(console: Console, plan: Plan, num_steps: int, title: str) -> Non
         soft_wrap=True,
     )
     stages: dict[str, Table] = {}
-    lengths = {stage.name: stage.context_length for stage in plan.stages}
-    batches = {stage.name: stage.batch_rows for stage in plan.stages}
+    planned = {stage.name: stage for stage in plan.stages}
     for row in plan_rows(plan, num_steps):
         if row.stage not in stages:
-            cut = lengths[row.stage]
-            title = f"stage {row.stage}: {row.num_steps:,} steps" + (
-                "" if cut is None else f", rows cut to {cut:,} tokens"
-            )
-            title += "" if batches[row.stage] is None else f", {batches[row.stage]:,} rows a step"
+            cut, batch_rows = planned[row.stage].context_length, planned[row.stage].batch_rows
+            title = f"stage {row.stage}: {row.num_steps:,} steps"
+            title += "" if cut is None else f", rows cut to {cut:,} tokens"
+            title += "" if batch_rows is None else f", {batch_rows:,} rows a step"
             stages[row.stage] = Table(title=title, box=None)
             for column in _COLUMNS:
                 stages[row.stage].add_column(column, justify="left" if column == "component" else "right", no_wrap=True)

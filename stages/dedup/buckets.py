@@ -43,21 +43,16 @@ class Buckets:
         criteria: Sequence[str] = DEFAULT_CRITERIA,
     ) -> None:
         order = np.argsort(np.ascontiguousarray(entries["key"]))  # a column of its own sorts three times as fast
-        keys = entries["key"][order]
-        same = keys[1:] == keys[:-1]
-        shared = np.zeros(len(keys), dtype=bool)
-        shared[1:] |= same
-        shared[:-1] |= same
-        keys, numbers = keys[shared], entries["number"][order[shared]]
-        first = np.ones(len(keys), dtype=bool)
-        first[1:] = keys[1:] != keys[:-1]
-        bounds = np.append(np.flatnonzero(first), len(keys))
-        members, where = np.unique(numbers, return_inverse=True)
+        opens = _opens_run(entries["key"][order])
+        shared = ~(opens & np.append(opens[1:], True))  # not the only one of its key
+        order, opens = order[shared], opens[shared]
+        bounds = np.append(np.flatnonzero(opens), len(order))
+        members, where = np.unique(entries["number"][order], return_inverse=True)
         order_groups(keeper_keys(labels.gather(members), ranks, criteria), where, bounds)
         self._members, self._entries = members, where
         starts, sizes = bounds[:-1], np.diff(bounds)
         self._starts = np.repeat(starts, sizes)  # per entry: where its bucket begins
-        before = np.arange(len(keys)) - self._starts
+        before = np.arange(len(order)) - self._starts
         self._links = np.minimum(before, cap)
         self.num_buckets = len(starts)
         self.largest = int(sizes.max(initial=0))
@@ -91,12 +86,17 @@ def _link(entries, starts, links, first, last, member, better):
             used += 1
 
 
+def _opens_run(values: np.ndarray) -> np.ndarray:
+    """Which of sorted values differ from the one before, bool."""
+    opens = np.ones(len(values), dtype=bool)
+    opens[1:] = values[1:] != values[:-1]
+    return opens
+
+
 def distinct(numbers: np.ndarray) -> np.ndarray:
     """``numbers`` sorted, each once; many times as fast as ``np.unique``, which fills a hash table first."""
     numbers = np.sort(numbers)
-    new = np.ones(len(numbers), dtype=bool)
-    new[1:] = numbers[1:] != numbers[:-1]
-    return numbers[new]
+    return numbers[_opens_run(numbers)]
 
 
 def distinct_pairs(pairs: np.ndarray) -> np.ndarray:
@@ -107,8 +107,8 @@ def distinct_pairs(pairs: np.ndarray) -> np.ndarray:
     first, width = int(pairs["member"].min()), int(pairs["better"].max()) + 1
     if (int(pairs["member"].max()) - first + 1) * width >= 2**63:
         raise OverflowError(f"pairs of members from {first} on and {width} others do not fit into 63 bits")
-    packed = (pairs["member"] - first) * width + pairs["better"]  # one number sorts many times as fast as two
-    packed = distinct(packed)
+    # one number sorts many times as fast as two
+    packed = distinct((pairs["member"] - first) * width + pairs["better"])
     found = np.empty(len(packed), dtype=PAIR)
     found["member"], found["better"] = np.divmod(packed, width)
     found["member"] += first

@@ -69,6 +69,11 @@ class Steps:
         return self.plan.batch_rows_of_step(self.first - 1)
 
     @property
+    def rows_per_step(self) -> int:
+        """Rows of the files in each of these steps."""
+        return self.batch_rows * self.num_cuts
+
+    @property
     def context_length(self) -> int:
         """Tokens of the rows in these steps."""
         return self.plan.context_length // self.num_cuts
@@ -125,7 +130,7 @@ class PublishRows(Stage[PublishRowsConfig]):
                     "first": u.payload.first,
                     "last": u.payload.last,
                     "context_length": u.payload.context_length,
-                    "rows_per_step": u.payload.batch_rows * u.payload.num_cuts,
+                    "rows_per_step": u.payload.rows_per_step,
                 }
                 for u in units
             ],
@@ -143,7 +148,7 @@ def make_publish() -> Work:
         domains = np.array(plan.domains, dtype=object)
         dtype = np.dtype(str(payload.facts["dtype"])).newbyteorder("<")
         num_cuts = payload.num_cuts
-        batch_rows = payload.batch_rows * num_cuts
+        batch_rows = payload.rows_per_step
         shape = ((payload.last - payload.first + 1) * batch_rows, payload.context_length + 1)
         totals = np.zeros(len(names), dtype=np.int64)
         with (

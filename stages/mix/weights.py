@@ -107,24 +107,21 @@ def _plan_stage(
     num_steps = stage.num_steps
     if stage.num_tokens is not None:
         num_steps = -(-stage.num_tokens // (batch_rows * context_length))
-    if not stage.epochs:
-        weights = tuple(_shares(stage, components))
-        return PlanStage(
-            name=stage.name,
-            num_steps=num_steps,
-            weights=weights,
-            context_length=stage.context_length,
-            batch_rows=stage.batch_rows,
-        )
-    rows, num_steps = _rows_by_epochs(stage, components, num_steps, batch_rows)
+    own_window = None
+    if stage.epochs:
+        rows, num_steps = _rows_by_epochs(stage, components, num_steps, batch_rows)
+        weights = integer_weights(rows)
+        # epochs are a promise about the stage's end, so the end must be that of a window
+        own_window = max(n for n in range(1, window_steps + 1) if num_steps % n == 0)
+    else:
+        weights = _shares(stage, components)
     return PlanStage(
         name=stage.name,
         num_steps=num_steps,
-        weights=tuple(integer_weights(rows)),
+        weights=tuple(weights),
         context_length=stage.context_length,
+        window_steps=own_window,
         batch_rows=stage.batch_rows,
-        # epochs are a promise about the stage's end, so the end must be that of a window
-        window_steps=max(n for n in range(1, window_steps + 1) if num_steps % n == 0),
     )
 
 

@@ -47,7 +47,8 @@ def by_grouped_product(
 
 class _Loop(torch.autograd.Function):
     """See the module's text. A product takes :func:`_whole_rows` rows: those behind an expert's own are other experts',
-    or stand before them at the very end; their results are dropped, and in sums over rows zeros stand for them."""
+    or stand before them at the very end; their results are dropped, and in sums over rows zeros stand for them (a NaN
+    among them would show all the same, and its step is refused)."""
 
     @staticmethod
     def forward(ctx: Any, x_NI: Tensor, weight_EIO: Tensor, bias_EO: Tensor | None, ends_E: Tensor) -> Tensor:

@@ -41,13 +41,12 @@ _JOINED = (
     ("you we they", "ll d ve re"),
     ("he she it", "ll d s"),
     ("who what when where why how there", "s ll re ve d"),
-    ("that", "s ll d"),
-    ("this", "s ll d"),
+    ("that this", "s ll d"),
     ("these those", "ll re ve d"),
     ("ca could do does did had may might must need ought sha should wo would ai are is was were have has dare", "nt"),
     ("could might must should would", "ve"),
 )  # fmt: skip
-_NOT_JOINED = "ill its hell shell shed were well whore".split()  # noqa: SIM905 (read by eye)
+_NOT_JOINED = ("ill", "its", "hell", "shell", "shed", "were", "well", "whore")
 _CUT = ("can|not", "gon|na", "got|ta", "not|ve", "c'm|on")
 _CUT_SMALL = ("y'|all", "y|all")
 _UNITS = """
@@ -73,11 +72,16 @@ def _packed(word: str) -> int:
     return int.from_bytes(word.encode("ascii"), "big")
 
 
+def _slot(word: str, shift: np.uint64) -> int:
+    """Where the compiled look-ups look for a word first."""
+    return (_packed(word) * int(_SPREAD) & (1 << 64) - 1) >> int(shift)
+
+
 def _slots() -> tuple[np.ndarray, np.ndarray]:
     """Open hash table of packed exceptions: (keys int64, cuts int8)."""
     keys, cuts = np.zeros(_SLOTS, dtype=np.int64), np.zeros(_SLOTS, dtype=np.int8)
     for word, cut in exceptions().items():
-        place = (_packed(word) * int(_SPREAD) & (1 << 64) - 1) >> int(_SHIFT)
+        place = _slot(word, _SHIFT)
         while keys[place]:
             place = (place + 1) % _SLOTS
         keys[place], cuts[place] = _packed(word), cut
@@ -104,7 +108,7 @@ def _plain() -> np.ndarray:
     sieve = np.zeros(_PLAIN_SLOTS, dtype=bool)
     for word in exceptions():
         if word.isalpha():
-            sieve[(_packed(word.lower()) * int(_SPREAD) & (1 << 64) - 1) >> int(_PLAIN_SHIFT)] = True
+            sieve[_slot(word.lower(), _PLAIN_SHIFT)] = True
     return sieve
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -42,7 +41,7 @@ def leaks(data: Path, work: Path, table: Table, results: Results) -> None:
 
 
 def _name(text: Text) -> str:
-    return f"{text.source}/{hashlib.blake2b(text.text.encode(), digest_size=8).hexdigest()}"
+    return f"{text.source}/{text.digest}"
 
 
 def control(

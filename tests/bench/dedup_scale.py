@@ -150,8 +150,7 @@ class _Size:
 
 
 def scale(sizes: Sequence[int], work: Path, repeat: int, table: Table, results: Results) -> None:
-    """Deduplicate every size ``repeat`` times, sizes in turn; one row per size, one for the
-    exponent."""
+    """Deduplicate every size ``repeat`` times, sizes in turn; one row per size, one for the exponent."""
     warm = Bench(work / "warm")
     warm.run("dedup_minhash", {}, {"documents": [write_documents(warm, 1000)[0]]})  # compiles
     written = Bench(work / "scale-documents")

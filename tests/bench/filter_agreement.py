@@ -118,7 +118,8 @@ def choose(texts: Sequence[Text], num_documents: int) -> list[Text]:
     )
     for text, body, is_wide in zip(english, cleaned.to_pylist(), wide.tolist(), strict=True):
         if body and not is_wide:
-            by_source[text.source].append((_hash(body), text._replace(text=body)))
+            kept = text._replace(text=body)
+            by_source[text.source].append((kept.digest, kept))
     queues = [iter(sorted(found)) for _, found in sorted(by_source.items())]
     chosen: list[Text] = []
     while queues and len(chosen) < num_documents:
@@ -129,10 +130,6 @@ def choose(texts: Sequence[Text], num_documents: int) -> list[Text]:
             else:
                 chosen.append(taken[1])
     return chosen[:num_documents]
-
-
-def _hash(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def ask_datatrove(texts: Sequence[str], python: Path, work: Path) -> list[dict[str, Any]]:
@@ -214,7 +211,7 @@ def compare(chosen: Sequence[Text], theirs: Sequence[Mapping[str, Any]]) -> tupl
             value = told["values"].get("repeated_lines" if reason == "char_dup_ratio" else rule)
             differing.append(
                 {
-                    "document": _hash(text.text), "source": text.source, "filter": name, "rule": rule,
+                    "document": text.digest, "source": text.source, "filter": name, "rule": rule,
                     "ours": "keep" if mine is None else "drop", "our_value": None if own is None else round(own, 4),
                     "theirs": "keep" if reason is None else "drop",
                     "their_value": None if value is None else round(value, 4), "cause": CAUSES[rule],

@@ -6,7 +6,6 @@ number of bytes of each kind as far as there is enough, and stand in files of on
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -59,7 +58,7 @@ def draw(texts: Sequence[Text], max_bytes: int, folder: Path) -> Drawn:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     kinds = [kind for kind in KINDS if any(kind_of(text) == kind for text in texts)]
-    ordered = sorted((hashlib.blake2b(text.text.encode(), digest_size=8).hexdigest(), text) for text in texts)
+    ordered = sorted((text.digest, text) for text in texts)
     chosen: dict[str, tuple[str, str]] = {}
     left = dict.fromkeys(kinds, max_bytes // max(1, len(kinds)))
     for name, text in ordered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,11 @@ class Text(NamedTuple):
     @property
     def doc_id(self) -> bytes:
         return make_doc_id(self.source, self.name)
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits of the text alone."""
+        return hashlib.blake2b(self.text.encode(), digest_size=8).hexdigest()
 
 
 def documents(bench: Bench, shards: Sequence[Sequence[Text]], batch_rows: int | None = None) -> Artifact:

@@ -117,6 +117,7 @@ def test_lines_tile_the_text(text: str) -> None:
         ('He said: "Go." Then he went.', 2),
         ("It costs 3.14 dollars, e.g. here.", 1),  # neither stop is a word or mark of its own
         ("Mr. J. R. Smith lives in St. Louis in the U.S.", 1),  # nor are these
+        ("J. R. Smith lives in the U.S. today", 1),
         ("Wait... What?", 1),  # three dots are another mark
         ("He has 5. Then he left.", 2),
         ("Really? yes. Good! fine.", 4),
