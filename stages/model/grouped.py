@@ -115,10 +115,11 @@ def _each_expert(ends_E: Tensor, work: Callable[[int, slice], None]) -> set[int]
         start = end
     num_threads = torch.get_num_threads()
     shares = _share_out(runs, num_threads)
+    inference = torch.is_inference_mode_enabled()
     torch.set_num_threads(1)
     try:
-        others = [_threads(num_threads).submit(_work_through, share, work) for share in shares[1:]]
-        _work_through(shares[0], work)
+        others = [_threads(num_threads).submit(_work_through, share, work, inference) for share in shares[1:]]
+        _work_through(shares[0], work, inference)
         for other in others:
             other.result()
     finally:
@@ -126,8 +127,8 @@ def _each_expert(ends_E: Tensor, work: Callable[[int, slice], None]) -> set[int]
     return {expert for expert, _ in runs}
 
 
-def _work_through(share: list[tuple[int, slice]], work: Callable[[int, slice], None]) -> None:
-    with torch.no_grad():  # a thread's own setting
+def _work_through(share: list[tuple[int, slice]], work: Callable[[int, slice], None], inference: bool) -> None:
+    with torch.inference_mode(inference), torch.no_grad():  # both are a thread's own settings
         for expert, rows in share:
             work(expert, rows)
 

@@ -93,6 +93,12 @@ def test_threads_share_out_experts_without_changing_a_bit(dtype):
     for other in answers[1:]:
         for ours, theirs in zip(other, answers[0], strict=True):
             assert torch.equal(ours, theirs)
+    torch.set_num_threads(3)
+    try:
+        with torch.inference_mode():  # as evaluation computes
+            assert torch.equal(grouped_linear(*given, expert_N, ends), answers[0][0])
+    finally:
+        torch.set_num_threads(before)
     with pytest.raises(RuntimeError, match="mat"):
         grouped_linear(given[0][:, :8], given[1], None, expert_N, ends)
     assert torch.get_num_threads() == before
