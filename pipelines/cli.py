@@ -14,6 +14,7 @@ from pipelines.forecast import command as forecasts
 from pipelines.lineage import command as lineage
 from pipelines.mixture import command as mixtures
 from pipelines.tune import command as tuning
+from stages.pretrain.config import MIXES
 
 _DESCRIPTION = """\
 Kaitian (开天) turns raw text dumps into a trained sparse language model. One composition describes the whole line;
@@ -169,10 +170,12 @@ def build_parser() -> argparse.ArgumentParser:
         "model-size",
         "parameters, work per token and memory of a model, before anything is built",
         "Count a model from conf/model/NAME.yaml and overrides of its fields. Of its surroundings: vocab_size,\n"
-        "num_domains; of its layout: num_workers, expert_parallel, is_sharded, micro_batch_rows, precision,\n"
-        "recompute (none, alternate, all).\n\n"
+        "num_domains; of its layout: num_workers, expert_parallel, pipeline_parallel, pipeline_rounds, step_rows,\n"
+        "is_sharded, micro_batch_rows, precision, recompute (none, alternate, all).\n\n"
         "  kaitian model-size model=pangu_alpha_13b\n"
-        "  kaitian model-size model=pangu_sigma_1t num_domains=40 num_workers=512 expert_parallel=64 is_sharded=true",
+        "  kaitian model-size model=pangu_sigma_1t num_domains=40 num_workers=512 expert_parallel=64 is_sharded=true\n"
+        "  kaitian model-size model=pangu_alpha_200b num_workers=16 pipeline_parallel=16\n\n"
+        f"What goes together in training (shard is is_sharded here):\n\n{MIXES}",
     )
     demo = composed(
         "demo",

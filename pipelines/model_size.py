@@ -43,12 +43,16 @@ def print_model_size(overrides: Sequence[str], folders: Sequence[Path], console:
         "work", f"{flops / 1e9:.3g} GFLOP", "per token, forward and backward; 6 per active parameter + attention"
     )
     memory = worker_memory(shape, layout)
+    whose = f"of each of {layout.num_workers} workers"
+    if layout.pipeline_parallel > 1:
+        whose = f"of the one of {layout.num_workers} workers that needs most"
     for name, size, meaning in (
         ("state", memory.state_bytes, "weights, gradients, AdamW moments in fp32"),
         ("compute copy", memory.copy_bytes, "weights in the form that computes"),
         ("activations", memory.activation_bytes, f"estimate; blocks computed again: {layout.recompute}"),
         ("logits", memory.logits_bytes, "and their gradient, fp32"),
-        ("memory", memory.total_bytes, f"of each of {layout.num_workers} workers"),
+        *([("messages", memory.message_bytes, "buffers of the pipeline")] if memory.message_bytes else []),
+        ("memory", memory.total_bytes, whose),
     ):
         table.add_row(name, f"{size / 2**30:,.2f} GiB", meaning)
     console.print(
@@ -79,11 +83,13 @@ def read_request(overrides: Sequence[str], folders: Sequence[Path]) -> tuple[Mod
             _set(body, key.split("."), value)
     config = parse_config(ModelConfig, body, "model")
     data = parse_config(DataSize, given[DataSize], "model-size")
+    layout = parse_config(Layout, given[Layout], "model-size")
     try:
         shape = ModelShape(config=config, vocab_size=data.vocab_size, num_domains=data.num_domains)
+        worker_memory(shape, layout)  # refuses more parts than the model has
     except ValueError as error:
         raise SpecError(f"model-size: {error}") from None
-    return shape, parse_config(Layout, given[Layout], "model-size")
+    return shape, layout
 
 
 def _preset(name: str, folders: Sequence[Path]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ is known beforehand, as exact integers. Training stops when what it counts diffe
   kaitian forecast last --steps 1001:1100 --world-size 64 --expert-parallel 16
   kaitian forecast last --steps 1:1000 --out loads.parquet         step, layer, kind (expert or rank), number, tokens
 
-Workers are numbered as in training: --expert-parallel neighbours share one set of experts and bring it their rows."""
+Workers are numbered as in training: --expert-parallel neighbours share one set of experts and bring it their rows. Of
+pipelines, --world-size counts pipelines, each of them a reader of rows."""
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

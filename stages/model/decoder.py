@@ -9,7 +9,8 @@ Legend: B rows, T tokens, D width of the model, V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +23,15 @@ from stages.model.block import DenseBlock, LearnedBlock, QueryBlock, RoutedBlock
 from stages.model.config import ModelShape
 from stages.model.embedding import Table
 from stages.model.norm import make_norm
-from stages.model.rotary import rotation_of
+from stages.model.rotary import Rotation, rotation_of
 from stages.model.router import RoutingRecord
+
+
+class Surroundings(NamedTuple):
+    """What every block of one micro-batch is given."""
+
+    mask_B1TT: Tensor  # which positions see which
+    rotation: Rotation | None  # of rotary positions
 
 
 class Decoder(nn.Module):
@@ -45,17 +53,36 @@ class Decoder(nn.Module):
         #: Of every so many-th block the backward pass keeps just the input; None: of no block.
         self.recompute_every: int | None = None
 
+    @property
+    def num_blocks(self) -> int:
+        """Blocks below the head."""
+        return len(self.dense_blocks) + len(self.routed_blocks) + len(self.learned_blocks)
+
     def forward(self, batch: MicroBatch, record: RoutingRecord | None = None) -> Tensor:
         """Logits [B, T, V] for the token after each position; ``record`` takes down what learned routers chose."""
-        config = self.shape.config
+        around = self.surroundings(batch)
         record = RoutingRecord() if record is None else record
-        mask_B1TT = document_mask(batch.segments_BT)
-        x_BTD = self.token_table(batch.tokens_BT)
-        if self.position_table is not None:
-            x_BTD = x_BTD + self.position_table(batch.positions_BT)
+        x_BTD = self.through(self.embed(batch), range(self.num_blocks), batch, around, record)
+        return self.logits(x_BTD, batch, around)
+
+    def surroundings(self, batch: MicroBatch) -> Surroundings:
+        """What the blocks ask of a micro-batch."""
+        config = self.shape.config
         rotation = None
         if config.positions == "rotary":
             rotation = rotation_of(batch.positions_BT, config.head_width, config.rotary_base)
+        return Surroundings(document_mask(batch.segments_BT), rotation)
+
+    def embed(self, batch: MicroBatch) -> Tensor:
+        """The stream before the first block [B, T, D]."""
+        x_BTD = self.token_table(batch.tokens_BT)
+        return x_BTD if self.position_table is None else x_BTD + self.position_table(batch.positions_BT)
+
+    def through(
+        self, x_BTD: Tensor, blocks: range, batch: MicroBatch, around: Surroundings, record: RoutingRecord
+    ) -> Tensor:
+        """The stream after some consecutive blocks."""
+        mask_B1TT, rotation = around
         calls: list[tuple[nn.Module, tuple[Any, ...]]] = [
             *((block, (mask_B1TT, rotation)) for block in self.dense_blocks),
             *(
@@ -64,17 +91,40 @@ class Decoder(nn.Module):
             ),
             *((block, (mask_B1TT, batch.valid_BT, record, rotation)) for block in self.learned_blocks),
         ]
-        for place, (block, given) in enumerate(calls):
+        for place in blocks:
+            block, given = calls[place]
             x_BTD = self._pass(place, block, x_BTD, *given)
         record.is_complete = True
+        return x_BTD
+
+    def logits(self, x_BTD: Tensor, batch: MicroBatch, around: Surroundings) -> Tensor:
+        """The head: query layer, final norm and output."""
         if self.query_block is None:
             x_BTD = self.final_norm(x_BTD)
-        elif config.final_norm == "before_query":
-            x_BTD = self.query_block(self.final_norm(x_BTD), batch.positions_BT, mask_B1TT)
+        elif self.shape.config.final_norm == "before_query":
+            x_BTD = self.query_block(self.final_norm(x_BTD), batch.positions_BT, around.mask_B1TT)
         else:
-            x_BTD = self.final_norm(self.query_block(x_BTD, batch.positions_BT, mask_B1TT))
+            x_BTD = self.final_norm(self.query_block(x_BTD, batch.positions_BT, around.mask_B1TT))
         table = self.token_table if self.output_table is None else self.output_table
         return F.linear(x_BTD, table.weight)
+
+    def keep(self, entries: Collection[int]) -> None:
+        """Give up the weights of all entries (:mod:`stages.model.partition`) but some; those that stay keep their
+        names. What is gone must not be passed through any more."""
+        place = 0
+        for blocks in (self.dense_blocks, self.routed_blocks, self.learned_blocks):
+            for index in range(len(blocks)):
+                if place not in entries:
+                    blocks[index] = nn.Identity()  # holds the place
+                place += 1
+        has_head = place in entries
+        if 0 not in entries:
+            self.position_table = None
+            if not (has_head and self.output_table is None):
+                del self.token_table
+        if not has_head:
+            del self.final_norm
+            self.query_block = self.output_table = None
 
     def _pass(self, place: int, block: nn.Module, *given: Any) -> Tensor:
         """Through block number ``place``, now or once more in the backward pass."""

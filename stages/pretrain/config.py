@@ -16,6 +16,21 @@ from stages.model.config import RECOMPUTE_EVERY, ModelConfig
 PRECISIONS = ("fp32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
 SCHEDULES = ("cosine", "linear", "constant_decay")
+#: How weights may be spread; printed by `kaitian model-size --help`.
+MIXES = """\
+shard  expert_parallel  pipeline_parallel  dense weights               experts
+false  1                1                  whole on every worker       whole on every worker
+true   1                1                  cut over all workers        cut over all workers
+true   more             1                  cut over all workers        shared out, each share cut over its workers
+false  1                more               blocks shared out, whole    blocks shared out, whole
+false  more             any                refused: needs shard
+true   any              more               refused: blocks are either cut or shared out
+
+"More" must divide the workers, and as expert_parallel the experts of each layer. A pipeline takes at most as many parts
+(pipeline_parallel times pipeline_rounds) as the model has blocks and head, whole micro-batches, at least
+pipeline_parallel of them in a step and with pipeline_rounds above 1 a multiple of it. Every mix takes any recompute and
+either precision, and goes on from a checkpoint of any other.
+"""
 #: Losses that a spike detector needs before it says anything.
 MIN_SPIKE_WINDOW = 16
 
@@ -55,6 +70,10 @@ class PretrainConfig:
     )  # CPU threads of torch; fixed so that sums repeat
     shard: bool = field(default=False, metadata=execution())  # cut weights and optimizer over the workers (FSDP2)
     expert_parallel: int = field(default=1, metadata=execution())  # workers that share one set of experts; with shard
+    # workers that each hold some of the blocks; micro-batches flow through them (1F1B); without shard
+    pipeline_parallel: int = field(default=1, metadata=execution())
+    # parts of the model on each of them; above 1 the interleaved schedule, which idles less and sends more
+    pipeline_rounds: int = field(default=1, metadata=execution())
     device: str = field(default="auto", metadata=execution())  # "auto" takes cuda where it is available
     checkpoint_every_steps: int = field(default=100, metadata=execution())  # one is also written at the end
     keep_last: int = field(default=2, metadata=execution())  # newest checkpoints that stay
@@ -101,6 +120,8 @@ class PretrainConfig:
             "micro_batch_rows",
             "num_threads_per_worker",
             "expert_parallel",
+            "pipeline_parallel",
+            "pipeline_rounds",
             "checkpoint_every_steps",
             "keep_last",
         ):
@@ -117,5 +138,12 @@ class PretrainConfig:
             )
         if self.expert_parallel > 1 and not self.shard:
             raise ValueError(f"expert_parallel ({self.expert_parallel}) above 1 needs shard: true")
+        if self.pipeline_parallel > 1 and self.shard:
+            raise ValueError(
+                f"pipeline_parallel ({self.pipeline_parallel}) does not go with shard: true: blocks are either shared "
+                f"out whole or cut (`kaitian model-size --help` prints what goes together)"
+            )
+        if self.pipeline_rounds > 1 and self.pipeline_parallel == 1:
+            raise ValueError(f"pipeline_rounds ({self.pipeline_rounds}) above 1 needs pipeline_parallel above 1")
         if self.keep_every_steps is not None and self.keep_every_steps < 1:
             raise ValueError(f"keep_every_steps ({self.keep_every_steps}) must be at least 1, or null")

@@ -1,7 +1,8 @@
 """The rows of every step, with the dispatch plans of all RRE layers, made ahead of time in a thread.
 
 Each worker reads its share of the global batch: the rows of the step in plan order, cut into as many runs of rows as
-there are workers. NumPy releases the interpreter lock in its sorts and copies, so the thread hides behind the model.
+there are readers (:func:`stages.pretrain.layout.row_share`). NumPy releases the interpreter lock in its sorts and
+copies, so the thread hides behind the model.
 
 Legend: B rows, T tokens of a row, L RRE layers, E experts, G domains, V vocabulary.
 """
@@ -22,7 +23,7 @@ from data_specs.token_store import RowLayout, row_layout, shorten_rows
 from stages.model.batch import MicroBatch, dispatch_tensors, to_device
 from stages.model.dispatch import DispatchPlan, plan_rows
 from stages.model.exchange import ExchangePlan, plan_exchange
-from stages.pretrain.forecast import rows_of_rank
+from stages.pretrain.forecast import LoadForecast, rows_of_rank
 from stages.pretrain.job import TrainingJob
 
 #: Steps prepared ahead of the model.
@@ -67,13 +68,13 @@ class StepRows:
     rows_by_component: npt.NDArray[np.int64]  # of the global batch
 
 
-def prepare_step(job: TrainingJob, step: int, rank: int, world_size: int) -> StepRows:
-    """Read, cut and plan the rows of one worker for update ``step`` (counted from 1)."""
+def prepare_step(job: TrainingJob, step: int, share: int, num_shares: int) -> StepRows:
+    """Read, cut and plan one worker's share of the rows for update ``step`` (counted from 1)."""
     component_B, row_B = job.plan.rows_of_step(step - 1)
     size, num_cuts = job.config.micro_batch_rows, job.plan.cuts_of_step(step - 1)
 
     def micro_batches(worker: int) -> list[HostMicroBatch]:
-        part = rows_of_rank(len(row_B), worker, world_size)
+        part = rows_of_rank(len(row_B), worker, num_shares)
         rows = job.pools.gather(component_B[part], row_B[part])
         counted = job.pools.gather_counted(component_B[part], row_B[part])
         domains_B = job.forecast.domain_of_component[component_B[part]]
@@ -83,16 +84,16 @@ def prepare_step(job: TrainingJob, step: int, rank: int, world_size: int) -> Ste
             prepare_rows(job, rows[cut], domains_B[cut], num_cuts, mask) for cut, mask in zip(cuts, masks, strict=True)
         ]
 
-    mine = micro_batches(rank)
+    mine = micro_batches(share)
     spread = job.config.expert_parallel
     if spread > 1 and job.config.model.num_rre_layers:
-        first = rank // spread * spread
-        peers = [mine if worker == rank else micro_batches(worker) for worker in range(first, first + spread)]
-        mine = [with_exchanges(parts, rank - first) for parts in zip(*peers, strict=True)]
+        first = share // spread * spread
+        peers = [mine if worker == share else micro_batches(worker) for worker in range(first, first + spread)]
+        mine = [with_exchanges(parts, share - first) for parts in zip(*peers, strict=True)]
     return StepRows(
         step=step,
         micro_batches=mine,
-        first_row=rows_of_rank(len(row_B), rank, world_size).start * num_cuts,
+        first_row=rows_of_rank(len(row_B), share, num_shares).start * num_cuts,
         num_rows=len(row_B) * num_cuts,
         rows_by_component=np.bincount(component_B, minlength=len(job.plan.components)),
     )
@@ -123,16 +124,19 @@ def prepare_rows(
 
 
 class Loader:
-    """Iterates over updates ``first .. last`` (counted from 1, inclusive), prepared ahead in a thread."""
+    """Iterates over updates ``first .. last`` (counted from 1, inclusive), prepared ahead in a thread: one of
+    ``num_shares`` shares of their rows, and what ``forecast`` foretells of all rows."""
 
-    def __init__(self, job: TrainingJob, first: int, last: int, rank: int, world_size: int) -> None:
+    def __init__(
+        self, job: TrainingJob, first: int, last: int, share: int, num_shares: int, forecast: LoadForecast | None
+    ) -> None:
         self._job, self._steps = job, iter(range(first, last + 1))
-        self._rank, self._world_size = rank, world_size
+        self._share, self._forecast = (share, num_shares), forecast
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._pending: deque[Future[tuple[StepRows, npt.NDArray[np.int64]]]] = deque()
 
     def __iter__(self) -> Iterator[tuple[StepRows, npt.NDArray[np.int64]]]:
-        """Yields (rows, forecast); only the first worker makes the forecast, others get an empty one."""
+        """Yields (rows, forecast); without a forecast that is empty."""
         for _ in range(_AHEAD):
             self._submit()
         while self._pending:
@@ -146,8 +150,8 @@ class Loader:
             self._pending.append(self._pool.submit(self._prepare, step))
 
     def _prepare(self, step: int) -> tuple[StepRows, npt.NDArray[np.int64]]:
-        rows = prepare_step(self._job, step, self._rank, self._world_size)
-        return rows, self._job.forecast.of_step(step) if self._rank == 0 else np.zeros((0, 0), np.int64)
+        rows = prepare_step(self._job, step, *self._share)
+        return rows, self._forecast.of_step(step) if self._forecast else np.zeros((0, 0), np.int64)
 
     def close(self) -> None:
         """Stop the thread; what it prepared is dropped."""

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -30,8 +31,11 @@ class Ranks:
     def sum_(self, tensor: Tensor) -> None:
         """Sum a flat tensor over all workers, in place and in a fixed order for a fixed number of workers."""
         if self.world_size > 1:
-            for piece in tensor.split(_BUCKET_ELEMENTS):
-                dist.all_reduce(piece)
+            sum_over(tensor, None)
+
+    def everyone(self) -> Any:
+        """The group of all workers; None if this one is alone."""
+        return dist.group.WORLD if self.world_size > 1 else None
 
     def from_first(self, value: int) -> int:
         """The first worker's integer."""
@@ -40,6 +44,12 @@ class Ranks:
         box = torch.tensor([value], dtype=torch.int64, device=self.device)
         dist.broadcast(box, src=0)
         return int(box.item())
+
+
+def sum_over(tensor: Tensor, group: Any) -> None:
+    """Sum a flat tensor over the workers of ``group`` (None: all), in place."""
+    for piece in tensor.split(_BUCKET_ELEMENTS):
+        dist.all_reduce(piece, group=group)
 
 
 @contextmanager

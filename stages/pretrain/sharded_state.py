@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,13 @@ from torch.distributed.tensor import DTensor
 
 from stages.model.decoder import Decoder
 from stages.pretrain.config import PretrainConfig
+from stages.pretrain.loader import StepRows
+from stages.pretrain.passes import pass_all
 from stages.pretrain.pieces import MODEL, OPTIMIZER, Piece, PieceReader
 from stages.pretrain.ranks import Ranks
 from stages.pretrain.sharding import make_grid, shard_model
 from stages.pretrain.state import CLIP_EPSILON, add_pieces, is_expert, load_pieces, make_optimizer
+from stages.pretrain.sums import StepSums
 
 
 class ShardedState:
@@ -37,10 +41,18 @@ class ShardedState:
         self.exchange_group = self._grid.column_group if config.expert_parallel > 1 else None
         self.step = 0
 
+    def peers(self, ranks: Ranks) -> Any:
+        """As in ``TrainingState``: routers are gathered whole on every worker."""
+        return ranks.everyone()
+
     def begin_step(self) -> None:
         """Forget the gradients of the last step."""
         for parameter in self.parameters:
             parameter.grad = None
+
+    def forward_backward(self, rows: StepRows, sums: StepSums) -> None:
+        """As in ``TrainingState``; the gradients of a shard are summed over the workers on the way."""
+        pass_all(self.compute, rows, sums, self._ranks.device, self.exchange_group)
 
     def sum_gradients(self, ranks: Ranks) -> None:
         """They were summed while they were made; hand them to the optimizer."""

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from stages.model.decoder import Decoder
 from stages.pretrain.config import PretrainConfig
+from stages.pretrain.loader import StepRows
+from stages.pretrain.passes import pass_all
 from stages.pretrain.pieces import MODEL, OPTIMIZER, Piece, PieceReader, share_of
 from stages.pretrain.ranks import Ranks
+from stages.pretrain.sums import StepSums
 
 
 def is_decayed(name: str) -> bool:
@@ -48,7 +52,8 @@ CLIP_EPSILON = 1e-6
 
 class TrainingState:
     """All that a step reads and changes; what a checkpoint holds is :meth:`pieces`. Every worker holds it whole;
-    :class:`stages.pretrain.sharded_state.ShardedState` cuts it."""
+    :class:`stages.pretrain.sharded_state.ShardedState` cuts it, :class:`stages.pretrain.pipelined_state.PipelinedState`
+    holds some blocks of it."""
 
     exchange_group = None  # no worker sends rows to another
 
@@ -77,12 +82,20 @@ class TrainingState:
             parameter.register_post_accumulate_grad_hook(_adder(master))
         return compute
 
+    def peers(self, ranks: Ranks) -> Any:
+        """The workers that hold the same weights and read other rows, this one included; None if it is alone."""
+        return ranks.everyone()
+
     def begin_step(self) -> None:
         """Zero the gradients and refresh the copy that computes."""
         self.gradient.zero_()
         if self.compute is not self.master:
             with torch.no_grad():
                 torch._foreach_copy_(self._compute_parameters, self.parameters)
+
+    def forward_backward(self, rows: StepRows, sums: StepSums) -> None:
+        """Add up this worker's gradients."""
+        pass_all(self.compute, rows, sums, self.gradient.device, self.exchange_group)
 
     def sum_gradients(self, ranks: Ranks) -> None:
         """Add up the gradients of all workers."""
@@ -92,15 +105,19 @@ class TrainingState:
         """Turn summed gradients into those of the mean loss and limit their norm; returns the norm before the limit.
         A batch without any counted target leaves zeros."""
         self.gradient.mul_((1.0 / num_targets.clamp(min=1.0)).float())
-        norm = torch.linalg.vector_norm(self.gradient)
+        norm = self._norm()
         if clip_norm is not None:
             self.gradient.mul_((clip_norm / (norm + CLIP_EPSILON)).clamp(max=1.0))
         return norm
 
+    def _norm(self) -> Tensor:
+        """Of the whole gradient."""
+        return torch.linalg.vector_norm(self.gradient)
+
     def pieces(self, ranks: Ranks) -> dict[str, dict[str, Piece]]:
         """Part -> canonical name -> copy on the host of what this worker writes: of weights and moments that all
         workers hold, its share of the tensors. Moments are ``first_moment.<name>`` and ``second_moment.<name>``."""
-        mine = set(share_of({name: p.numel() for name, p in self._named()}, ranks.rank, ranks.world_size))
+        mine = self._written(ranks)
         found: dict[str, dict[str, Piece]] = {MODEL: {}, OPTIMIZER: {}}
         for name, parameter in self._named():
             if name in mine:
@@ -108,6 +125,10 @@ class TrainingState:
                 whole = self.shapes[name], (0,) * parameter.dim()
                 add_pieces(found, name, *whole, parameter, state)
         return found
+
+    def _written(self, ranks: Ranks) -> set[str]:
+        """Names that this worker writes."""
+        return set(share_of({name: p.numel() for name, p in self._named()}, ranks.rank, ranks.world_size))
 
     def load(self, weights: PieceReader, moments: PieceReader, step: int) -> None:
         """Go on from a checkpoint."""

@@ -30,12 +30,13 @@ from stages.pretrain.checkpoint import CheckpointWriter, check_pinned, fault_of,
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.job import TrainingJob, open_job
 from stages.pretrain.journal import Journal
+from stages.pretrain.layout import check_batch, check_layout, join_balance, row_share
 from stages.pretrain.loader import Loader
 from stages.pretrain.one_writer import one_writer
+from stages.pretrain.pipelined_state import PipelinedState
 from stages.pretrain.ranks import Ranks, fixed_numerics, join_ranks
 from stages.pretrain.record import Record
 from stages.pretrain.sharded_state import ShardedState
-from stages.pretrain.sharding import check_batch, check_experts, join_balance
 from stages.pretrain.state import TrainingState
 from stages.pretrain.step import StepResult, run_step
 
@@ -72,14 +73,19 @@ def train(payload: dict[str, Any]) -> dict[str, Any]:
 def _make_state(job: TrainingJob, ranks: Ranks) -> TrainingState | ShardedState:
     """A fresh state, cut over the workers where the config asks for it and there are several."""
     try:
-        check_experts(job.shape, job.config, ranks.world_size)
+        check_layout(job.shape, job.config, ranks.world_size)
     except ValueError as error:
         raise SpecError(f"pretrain: {error}") from None
     model = build_model(job.shape, job.config.seed)
     model.recompute_every = RECOMPUTE_EVERY[job.config.recompute]
-    is_cut = job.config.shard and ranks.world_size > 1
-    state = ShardedState(model, job.config, ranks) if is_cut else TrainingState(model, job.config, ranks.device)
-    join_balance(state.compute, ranks, state.exchange_group)
+    state: TrainingState | ShardedState
+    if job.config.pipeline_parallel > 1:
+        state = PipelinedState(model, job.config, ranks)
+    elif job.config.shard and ranks.world_size > 1:
+        state = ShardedState(model, job.config, ranks)
+    else:
+        state = TrainingState(model, job.config, ranks.device)
+    join_balance(state.compute, state.peers(ranks), state.exchange_group)
     return state
 
 
@@ -112,7 +118,9 @@ def _resume(job: TrainingJob, state: TrainingState | ShardedState, ranks: Ranks)
 
 def _run_steps(job: TrainingJob, state: TrainingState | ShardedState, ranks: Ranks, stop: threading.Event) -> None:
     config = job.config
-    loader = Loader(job, state.step + 1, config.num_steps, ranks.rank, ranks.world_size)
+    share = row_share(config, ranks.rank, ranks.world_size)
+    forecast = job.forecast if ranks.rank == 0 else None
+    loader = Loader(job, state.step + 1, config.num_steps, *share, forecast)
     record = Record(job, state.step, ranks) if ranks.rank == 0 else None
     writer = CheckpointWriter(job, ranks, _layout(job, ranks))
     saving = 0.0  # seconds that the last checkpoint held the steps up
@@ -156,9 +164,13 @@ def _check_finite(step: int, result: StepResult, config: PretrainConfig) -> None
 
 def _layout(job: TrainingJob, ranks: Ranks) -> dict[str, Any]:
     """What else decides the last bits of a result; recorded, never identity."""
-    sharded = {"shard": True, "expert_parallel": job.config.expert_parallel} if job.config.shard else {}
+    config, spread = job.config, {}
+    if config.shard:
+        spread = {"shard": True, "expert_parallel": config.expert_parallel}
+    if config.pipeline_parallel > 1:
+        spread = {"pipeline_parallel": config.pipeline_parallel, "pipeline_rounds": config.pipeline_rounds}
     return {
-        **sharded,
+        **spread,
         "world_size": ranks.world_size,
         "micro_batch_rows": job.config.micro_batch_rows,
         "recompute": job.config.recompute,

@@ -5,11 +5,13 @@
 One row per demand: what was wanted, what was seen, whether it holds. ``--parts`` picks some:
 
 cpu             forward and backward beside the dense twin and learned top-2, optimizer apart, waiting for data
-restart         SIGKILL at seeded moments, also while checkpoints are written, with one and with two workers
-layouts         one process, FSDP2, expert parallelism, both: losses, gradient norms, weights; a planted wrong scale
+restart         SIGKILL at seeded moments, also while checkpoints are written; one worker, two, shards, a pipeline
+layouts         one process, FSDP2, expert parallelism, both, pipelines (1F1B, interleaved): losses, gradient norms,
+                weights; a planted wrong scale
 ray_vs_torchrun two workers of Ray Train and two plain processes: the same weights to the bit
 end_to_end      RRE, learned top-2 and dense on the input, ``--minutes`` each: losses by domain, at equal tokens and at
-                equal time
+                equal time; the curves as a page, curves/curves.html below ``--work``
+line            one command makes the trained model out of raw dumps (experiment=rre_small), with its report
 
 ``--input`` takes what tests/bench/dedup_corpus.py reads; without it text is made here. The speed of one H200 is another
 program's matter: tests/gpu/h200_table.py. Run it on a quiet machine; the part cpu takes 13 GB of memory.
@@ -23,19 +25,25 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.inspect.lookup import find_run, run_artifacts
+from pipelines.store.store import Store
+from stages.pretrain.metrics import read_metrics
 from stages.pretrain.train import train
+from tests.bench.accept_A import matching_sources, run
 from tests.bench.acceptance_table import Table
 from tests.bench.bench_training import forward_backward, step_parts, tell
 from tests.bench.measure import Results
-from tests.bench.training_curves import curves
+from tests.bench.training_curves import curves, falls
 from tests.integration import test_training_restart as restarts
 from tests.integration import test_training_sharded as sharded
 from tests.integration.training_processes import run_workers
 from tests.unit.pretrain.inputs import final_digests, payload_for, training_inputs
 
-PARTS = ("cpu", "restart", "layouts", "ray_vs_torchrun", "end_to_end")
+PARTS = ("cpu", "restart", "layouts", "ray_vs_torchrun", "line", "end_to_end")
 #: Of the dense twin's tokens per second; share of a step that may be spent on waiting for data.
 OF_DENSE, DATA_WAIT = 0.9, 0.01
+#: Minutes in which one command makes the model again.
+LINE_MINUTES = 15
 
 
 def cpu(given: Sequence[Path], work: Path, repeat: int, num_steps: int, table: Table, results: Results) -> None:
@@ -61,12 +69,14 @@ def cpu(given: Sequence[Path], work: Path, repeat: int, num_steps: int, table: T
 
 
 def restart(work: Path, kills: int, table: Table) -> None:
-    """The test of the same name, for one and for two workers."""
-    for num_workers in (1, 2):
-        demand, wanted = f"{kills} SIGKILLs, workers: {num_workers}", "same bits, each step once, nothing left over"
+    """The test of the same name."""
+    wanted = "same bits, each step once, nothing left over"
+    for num_workers, layout in restarts.LAYOUTS:
+        told = "".join(f", {key} {value}" for key, value in layout.items())
+        demand = f"{kills} SIGKILLs, workers: {num_workers}{told}"
         with tempfile.TemporaryDirectory(dir=work) as folder:
             try:
-                restarts.kill_until_done(Path(folder), num_workers, kills, seed=10 + num_workers)
+                restarts.kill_until_done(Path(folder), num_workers, kills, 10 + num_workers, **layout)
                 table.check(demand, wanted, wanted, True)
             except AssertionError as failure:
                 table.check(demand, wanted, str(failure).splitlines()[0][:160], False)
@@ -81,7 +91,7 @@ def layouts(work: Path, table: Table) -> None:
             train(made.payload(kind, f"{kind}-one"))
         for num_workers in (2, 4):
             items = [
-                {"payload": made.payload(kind, f"{kind}-{name}", shard=True, expert_parallel=spread)}
+                {"payload": made.payload(kind, f"{kind}-{name}", **spread)}
                 for name, (workers, spread) in sharded.LAYOUTS.items()
                 for kind in sharded.MODELS
                 if workers == num_workers
@@ -92,7 +102,8 @@ def layouts(work: Path, table: Table) -> None:
             made.with_workers(num_workers, items)
         for name, (workers, spread) in sharded.LAYOUTS.items():
             for kind in sharded.MODELS:
-                demand = f"{kind}: {workers} workers, expert_parallel {spread}, equals one process"
+                told = ", ".join(f"{key} {value}" for key, value in spread.items())
+                demand = f"{kind}: {workers} workers, {told}, equals one process"
                 _equal(made, f"{kind}-{name}", f"{kind}-one", demand, wanted, table)
         try:
             made.check_equal("planted", "rre-one")
@@ -129,6 +140,29 @@ def ray_vs_torchrun(work: Path, table: Table) -> None:
         table.check("2 workers of Ray Train, 2 of torchrun", "weights and moments identical", seen, plain == ray)
 
 
+def line(given: Sequence[Path], work: Path, table: Table, results: Results) -> None:
+    """Raw dumps to evaluated weights, by the command line as a user would."""
+    data = next((path for path in given if (path / "text-zh").is_dir()), None)
+    demand = "raw dumps to trained model and report, one command"
+    if data is None:
+        table.skip(demand, f"<= {LINE_MINUTES} minutes", "no input is laid out like the shared set of real dumps")
+        return
+    store = Path(tempfile.mkdtemp(prefix="line-", dir=work))  # a new one: nothing may be reused
+    words = ["run", "pipeline=corpus", "experiment=rre_small", f"data_root={data.resolve()}", f"store={store}"]
+    usage = run([*words, matching_sources(data.resolve())])
+    results.add_usage("line", usage)
+    record = find_run(Store.create(store), "last")
+    checkpoints = run_artifacts(Store.create(store), record)["pretrain"]
+    num_steps = int(checkpoints.manifest.facts["num_steps"])
+    (report,) = (store / "runs").rglob("report.html")
+    table.check(
+        demand, f"<= {LINE_MINUTES} minutes",
+        f"{usage.wall_seconds / 60:.1f} minutes, {num_steps} steps; {report.relative_to(work)}",
+        usage.wall_seconds <= 60 * LINE_MINUTES,
+    )  # fmt: skip
+    falls(read_metrics(checkpoints.path, num_steps), "model of one command", table)
+
+
 def main() -> int:
     """Measure, print, and say by the exit status whether all that was looked at holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -151,6 +185,7 @@ def main() -> int:
         "restart": lambda: restart(work, given.kills, table),
         "layouts": lambda: layouts(work, table),
         "ray_vs_torchrun": lambda: ray_vs_torchrun(work, table),
+        "line": lambda: line(given.input, work, table, results),
         "end_to_end": lambda: curves(
             given.input, work, given.minutes, given.rre_minutes, given.seeds, table, results
         ),

@@ -121,7 +121,7 @@ def step_parts(kind: str, given: Sequence[Path], work: Path, num_steps: int) -> 
     found: list[dict[str, float]] = []
     with fixed_numerics(THREADS), join_ranks("cpu") as ranks:
         state = TrainingState(build_model(job.shape, 0), job.config, ranks.device)
-        loader = Loader(job, 1, num_steps + 1, ranks.rank, ranks.world_size)
+        loader = Loader(job, 1, num_steps + 1, ranks.rank, ranks.world_size, job.forecast)
         began = time.perf_counter()
         for rows, _ in loader:
             waited = time.perf_counter() - began

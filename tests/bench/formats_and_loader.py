@@ -68,12 +68,12 @@ def make_job(bench: Bench, work: Path, tokens: Artifact) -> TrainingJob:
 def measure_loader(job: TrainingJob, num_steps: int) -> dict[str, Any]:
     """Tokens a second through :class:`Loader`, its thread and the forecast of every step included, as a training
     process pulls them; then planned = realised and forecast = counted, integer for integer."""
-    for _ in Loader(job, 1, 3, rank=0, world_size=1):
+    for _ in Loader(job, 1, 3, 0, 1, job.forecast):
         pass  # caches of the plan and pages of the pools
     realised = np.zeros(len(job.plan.components), dtype=np.int64)
     wrong_steps = []
     began, began_cpu = time.perf_counter(), time.process_time()
-    loader = Loader(job, 1, num_steps, rank=0, world_size=1)
+    loader = Loader(job, 1, num_steps, 0, 1, job.forecast)
     for rows, forecast in loader:
         realised += rows.rows_by_component
         if not np.array_equal(sum(batch.load_LE() for batch in rows.micro_batches), forecast):

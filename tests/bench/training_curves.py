@@ -11,12 +11,16 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from data_specs.config import parse_config
 from data_specs.manifest import Artifact
+from pipelines.report.charts import Series, line_chart
+from pipelines.report.html import Html, el, section
+from pipelines.report.style import CSS
 from stages.model.config import ModelConfig
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.export import mean_losses
@@ -51,7 +55,7 @@ MODELS: dict[str, dict[str, Any]] = {
 def curves(
     given: Sequence[Path], work: Path, minutes: float, rre_minutes: float, seeds: int, table: Table, results: Results
 ) -> None:
-    """Train, compare, and write the curves as ``curves.jsonl`` below ``work``."""
+    """Train, compare, and write the curves as ``curves.jsonl`` and ``curves.html`` below ``work``."""
     place = work / "curves"
     texts = read_texts(given, work, results, _BYTES_PER_DOMAIN) if given else corpus((), work, results)
     inputs = {
@@ -75,7 +79,8 @@ def curves(
                     spent += line["step_seconds"]
                     point = {"kind": kind, "seed": seed, "step": line["step"], "seconds": round(spent, 3)}
                     handle.write(json.dumps({**point, "loss_by_domain": line["loss_by_domain"]}) + "\n")
-    _falls(lines["rre"][0], rre_minutes, table)
+    _page(lines, place / "curves.html")
+    falls(lines["rre"][0], f"RRE over {rre_minutes:g} minutes", table)
     _compare(lines, minutes, table, results)
 
 
@@ -99,12 +104,13 @@ def _train(kind: str, inputs: dict[str, Artifact], folder: Path, seed: int, minu
     return read_metrics(folder, num_steps)
 
 
-def _falls(lines: list[dict[str, Any]], minutes: float, table: Table) -> None:
+def falls(lines: list[dict[str, Any]], name: str, table: Table) -> None:
+    """Whether a training learnt in every domain: mean losses of its first and of its last steps."""
     window = max(1, min(_WINDOW, len(lines) // 3))
     first, last = mean_losses(lines[:window]), mean_losses(lines[-window:])
     said = ", ".join(f"{domain} {first[domain]:.3f} -> {last[domain]:.3f}" for domain in sorted(first))
     table.check(
-        f"RRE over {minutes:g} minutes", "loss falls in each of four domains", said,
+        name, "loss falls in each of four domains", said,
         len(first) == NUM_DOMAINS and all(last[domain] < first[domain] for domain in first),
     )  # fmt: skip
 
@@ -120,6 +126,31 @@ def _compare(lines: dict[str, list[list[dict[str, Any]]]], minutes: float, table
             said.append(f"{kind} {statistics.mean(losses):.4f}{spread} after {len(cut(runs[0]))} steps")
             results.add(f"loss at equal {name}: {kind}", statistics.mean(losses), "nats/token", len(losses))
         table.check(f"losses at equal {name}", "told", "; ".join(said), True)
+
+
+def _page(lines: dict[str, list[list[dict[str, Any]]]], path: Path) -> None:
+    """Curves of the first seed by tokens and by time, and by domain, as one self-contained page."""
+    runs = {kind: runs[0] for kind, runs in lines.items()}
+
+    def series(x: str, y: Callable[[dict[str, Any]], float | None]) -> list[Series]:
+        found = []
+        for kind, run in runs.items():
+            points = zip(accumulate(line[x] for line in run), map(y, run), strict=True)
+            known = [(place, value) for place, value in points if value is not None]
+            found.append(Series(kind, [place for place, _ in known], [value for _, value in known]))
+        return found
+
+    charts = []
+    for name, x in (("tokens", "num_tokens"), ("seconds", "step_seconds")):
+        overall = series(x, lambda line: line["loss"])
+        charts.append(line_chart(f"Loss over {name}, nats per token", overall, smooth=True))
+    for domain in sorted(runs["rre"][-1]["loss_by_domain"]):
+        of_domain = series("step_seconds", lambda line, domain=domain: line["loss_by_domain"].get(domain))
+        charts.append(line_chart(f"Loss of {domain} over seconds", of_domain, smooth=True))
+    title = "RRE, learned top-2 and dense"
+    head = el("head", el("meta", charset="utf-8"), el("title", title), el("style", Html(CSS)))
+    body = el("body", el("main", section("curves", title, el("div", charts, class_="pair"))))
+    path.write_text("<!doctype html>\n" + el("html", head, body, lang="en").markup, encoding="utf-8")
 
 
 def _until(lines: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:

@@ -87,7 +87,7 @@ def measure(kind: str, given: Sequence[Path], work: Path, table: Table) -> float
     with fixed_numerics(8), join_ranks("cuda") as ranks:
         state = TrainingState(build_model(job.shape, 0), job.config, ranks.device)
         torch.cuda.reset_peak_memory_stats()
-        loader = Loader(job, 1, last + 1, ranks.rank, ranks.world_size)
+        loader = Loader(job, 1, last + 1, ranks.rank, ranks.world_size, job.forecast)
         for rows, forecast_LE in loader:
             torch.cuda.synchronize()
             began = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,13 @@ from tests.integration.training_processes import count_lines, kill_after, run_wo
 from tests.unit.pretrain.inputs import final_digests, final_weights, payload_for, training_inputs
 
 NUM_STEPS = 30
+#: (workers, how they share the work out)
+LAYOUTS: list[tuple[int, dict[str, Any]]] = [
+    (1, {}),
+    (2, {}),
+    (2, {"shard": True, "expert_parallel": 2}),
+    (2, {"pipeline_parallel": 2}),
+]
 
 
 def _payload(tmp_path: Path, name: str, **config):
@@ -44,14 +52,14 @@ def test_one_worker_equals_two(tmp_path: Path):
         torch.testing.assert_close(tensor, weights[name], rtol=0, atol=1e-5, msg=name)
 
 
-def kill_until_done(tmp_path: Path, num_workers: int, num_kills: int, seed: int) -> None:
+def kill_until_done(tmp_path: Path, num_workers: int, num_kills: int, seed: int, **layout: Any) -> None:
     """Kill a run again and again, at moments drawn by ``seed``, and compare its end with an undisturbed one."""
     if num_workers == 1:
         train(_payload(tmp_path, "whole"))
     else:
-        run_workers(_payload(tmp_path, "whole"), num_workers, tmp_path / "whole")
+        run_workers(_payload(tmp_path, "whole", **layout), num_workers, tmp_path / "whole")
     draw = random.Random(seed)
-    folder, payload = tmp_path / "killed", _payload(tmp_path, "killed")
+    folder, payload = tmp_path / "killed", _payload(tmp_path, "killed", **layout)
     num_hits = 0
     for _ in range(num_kills):
         workers = start_workers(payload, num_workers, folder)
@@ -75,6 +83,6 @@ def test_a_kill_changes_no_bit(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("num_workers", [1, 2])
-def test_ten_kills_change_no_bit(tmp_path: Path, num_workers: int):
-    kill_until_done(tmp_path, num_workers, num_kills=10, seed=10 + num_workers)
+@pytest.mark.parametrize(("num_workers", "layout"), LAYOUTS)
+def test_ten_kills_change_no_bit(tmp_path: Path, num_workers: int, layout: dict[str, Any]):
+    kill_until_done(tmp_path, num_workers, num_kills=10, seed=10 + num_workers, **layout)

@@ -1,4 +1,4 @@
-"""FSDP2 and expert parallelism as real processes on gloo: every layout makes the training of one process.
+"""FSDP2, expert and pipeline parallelism as real processes on gloo: every layout makes the training of one process.
 
 Stated tolerance, fp32, six steps of AdamW with clipping at work: losses to 1e-5, gradient norms to 1e-5 of their value,
 weights to 2e-5, counts and loads to the integer. Loads are unequal, some experts get nothing in a micro-batch (a row
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from data_specs.plan import PlanStage
 from stages.model.config import RouterConfig
 from stages.pretrain.metrics import read_metrics
 from stages.pretrain.train import train
@@ -27,6 +28,7 @@ MODELS: dict[str, dict[str, Any]] = {
     #: one learned layer above one RRE layer: both kinds of exchange in one model
     "learned": {"num_rre_layers": 1, "num_learned_layers": 1, "router": ROUTER},
     "ultra": {
+        "num_dense_layers": 2,
         "num_rre_layers": 0,
         "num_learned_layers": 1,
         "query_layer": False,
@@ -40,15 +42,30 @@ MODELS: dict[str, dict[str, Any]] = {
         "router": ROUTER,
     },
 }
-#: (workers, workers that share one set of experts)
-LAYOUTS = {"fsdp": (2, 1), "experts": (2, 2), "both": (4, 2)}
+#: name -> (workers, how they share the work out); micro-batches of 2 rows, 8 rows a step
+LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
+    "fsdp": (2, {"shard": True}),
+    "experts": (2, {"shard": True, "expert_parallel": 2}),
+    "both": (4, {"shard": True, "expert_parallel": 2}),
+    "pipeline": (2, {"pipeline_parallel": 2}),
+    "rounds": (2, {"pipeline_parallel": 2, "pipeline_rounds": 2}),
+    "pipelines": (4, {"pipeline_parallel": 2, "recompute": "alternate"}),
+    "deep": (4, {"pipeline_parallel": 4}),
+    "rounds of pipelines": (4, {"pipeline_parallel": 2, "pipeline_rounds": 2}),
+}
+#: Layouts whose bits are compared, of two workers.
+REPEATED: dict[str, dict[str, Any]] = {
+    "spread": {"shard": True, "expert_parallel": 2},
+    "flowing": {"pipeline_parallel": 2, "pipeline_rounds": 2},
+}
 
 
 class Trainings:
     """Runs below a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stages: tuple[PlanStage, ...] | None = None) -> None:
         self.folder = folder
+        given = {} if stages is None else {"stages": stages}
         self._inputs = {
             kind: training_inputs(
                 folder / "inputs" / kind,
@@ -56,6 +73,7 @@ class Trainings:
                 num_rre_layers=model["num_rre_layers"],
                 mode="frequency_split" if kind == "rre" else "id_balanced",
                 masked=0.6,
+                **given,
             )
             for kind, model in MODELS.items()
         }
@@ -105,6 +123,46 @@ def test_two_workers_that_share_experts_equal_one_process_and_a_wrong_scale_is_c
         trainings.check_equal("planted", "one")
 
 
+def test_pipelines_equal_one_process_and_can_be_left(tmp_path: Path):
+    """One part a worker and two, for random and learned routing; and one run that begins in a pipeline and ends whole.
+    Depth 2, so the token table stands on both workers and its gradient comes from both."""
+    trainings = Trainings(tmp_path)
+    for kind in ("rre", "learned"):
+        train(trainings.payload(kind, f"{kind}-one"))
+    rounds = {"pipeline_parallel": 2, "pipeline_rounds": 2}
+    items = [{"payload": trainings.payload("rre", "rre-flow", pipeline_parallel=2)}]
+    items.append({"payload": trainings.payload("learned", "learned-flow", **rounds)})
+    items.append({"payload": trainings.payload("rre", "left", num_steps=3, **rounds)})
+    trainings.with_workers(2, items)
+    trainings.check_equal("rre-flow", "rre-one")
+    trainings.check_equal("learned-flow", "learned-one")
+    assert train(trainings.payload("rre", "left"))["resumed_from"] == 3
+    trainings.check_equal("left", "rre-one")
+
+
+@pytest.mark.slow
+def test_pipelines_follow_batches_that_grow_and_loads_over_all_workers(tmp_path: Path):
+    """Two pipelines make the training of two whole workers: the first stage of the plan has half the rows, cut in two,
+    and the balance loss is taken over both readers' micro-batches."""
+    weights = (2, 1, 1)
+    stages = (
+        PlanStage(name="short", num_steps=3, weights=weights, batch_rows=4, context_length=8),
+        PlanStage(name="long", num_steps=None, weights=weights),
+    )
+    trainings = Trainings(tmp_path, stages)
+    runs = {"whole": _balanced("all_workers"), "apart": _balanced("micro_batch")}
+    items = [
+        {"payload": trainings.payload("learned", name, micro_batch_rows=1, **given)} for name, given in runs.items()
+    ]
+    trainings.with_workers(2, items)
+    flow = {"micro_batch_rows": 1, "pipeline_parallel": 2, **_balanced("all_workers")}
+    trainings.with_workers(4, [{"payload": trainings.payload("learned", "flow", **flow)}])
+    trainings.check_equal("flow", "whole")
+    whole, apart = trainings.weights("whole"), trainings.weights("apart")
+    gates = [name for name in whole if name.endswith("router.gate.weight")]
+    assert any((whole[name] - apart[name]).abs().max() > 1e-3 for name in gates)  # the scope decides something
+
+
 def test_blocks_made_again_and_loads_taken_over_workers_equal_one_process(tmp_path: Path):
     """The balance loss over the tokens of two workers is that of one process whose micro-batch holds them all."""
     trainings = Trainings(tmp_path)
@@ -138,23 +196,26 @@ def _balanced(scope: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def trainings(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
-    """Every model under every layout, and one run that moves between layouts: one worker, four, two, one."""
+    """Every model under every layout, and one run that moves between layouts."""
     made = Trainings(tmp_path_factory.mktemp("sharded"))
     for kind in MODELS:
         train(made.payload(kind, f"{kind}-one"))
     train(made.payload("learned", "moved", num_steps=2))
     for num_workers in (4, 2):
         items = [
-            {"payload": made.payload(kind, f"{kind}-{name}", shard=True, expert_parallel=spread)}
+            {"payload": made.payload(kind, f"{kind}-{name}", **spread)}
             for name, (workers, spread) in LAYOUTS.items()
             for kind in MODELS
             if workers == num_workers
         ]
-        moved = {"num_steps": 4 if num_workers == 4 else 5, "expert_parallel": num_workers // 2}
-        items.append({"payload": made.payload("learned", "moved", shard=True, **moved)})
+        moved = [{"num_steps": 3, "shard": True, "expert_parallel": 2}, {"num_steps": 4, "pipeline_parallel": 2}]
         if num_workers == 2:
-            bf16 = {"shard": True, "expert_parallel": 2, "precision": "bf16"}
-            items += [{"payload": made.payload("learned", name, **bf16)} for name in ("first", "second")]
+            moved = [{"num_steps": 5, "shard": True}]
+        items += [{"payload": made.payload("learned", "moved", **given)} for given in moved]
+        if num_workers == 2:
+            for name, spread in REPEATED.items():
+                bf16 = {"precision": "bf16", **spread}
+                items += [{"payload": made.payload("learned", f"{name}-{time}", **bf16)} for time in (1, 2)]
         made.with_workers(num_workers, items)
     return made
 
@@ -168,16 +229,18 @@ def test_every_layout_trains_like_one_process(trainings: Trainings, kind: str, l
 
 @pytest.mark.slow
 def test_a_run_goes_on_under_any_layout(trainings: Trainings):
-    """One process, four workers with spread experts, two without, one process again: the run of one process."""
+    """One process, four workers with spread experts, two pipelines of two, two shards, one process again: the run of
+    one process."""
     value = train(trainings.payload("learned", "moved"))
     assert value == {"step": NUM_STEPS, "finished": True, "resumed_from": 5}
     trainings.check_equal("moved", "learned-one")
 
 
 @pytest.mark.slow
-def test_workers_with_spread_experts_repeat_to_the_bit(trainings: Trainings):
+@pytest.mark.parametrize("layout", REPEATED)
+def test_layouts_repeat_to_the_bit(trainings: Trainings, layout: str):
     """In bf16, where a sum in another order would show at once."""
-    first, second = (trainings.folder / name for name in ("first", "second"))
+    first, second = (trainings.folder / f"{layout}-{time}" for time in (1, 2))
     assert final_digests(first) == final_digests(second)
     lines = read_metrics(first, NUM_STEPS)
     assert lines[-1]["loss"] < lines[0]["loss"]

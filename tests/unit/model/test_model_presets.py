@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stages.model.config import ModelShape
-from stages.model.cost import Layout, flops_per_token, worker_memory
+from stages.model.cost import Layout, flops_per_token, parts_under_way, worker_memory
 from stages.model.decoder import Decoder
 from stages.model.parameters import (
     dense_parameters,
@@ -102,9 +102,37 @@ def test_memory_of_a_worker():
     assert spread.total_bytes < whole.total_bytes / 100
 
 
+def test_memory_of_a_pipeline_is_that_of_its_fullest_worker():
+    shape = _shape("pangu_alpha_200b")
+    whole = worker_memory(shape, Layout())
+    deep = worker_memory(shape, Layout(num_workers=16, pipeline_parallel=16))
+    assert 1 / 16 < deep.state_bytes / whole.state_bytes < 1.2 / 16
+    # 16 micro-batches of 1,024 tokens, each with a buffer for its stream and perhaps one for its gradient, bf16
+    assert deep.message_bytes in (16 * 1024 * 16384 * 2, 2 * 16 * 1024 * 16384 * 2)
+    long = worker_memory(shape, Layout(num_workers=16, pipeline_parallel=16, step_rows=512))
+    assert long.message_bytes in (512 * 1024 * 16384 * 2, 2 * 512 * 1024 * 16384 * 2)
+
+
+def test_what_is_under_way_in_a_pipeline_by_hand():
+    """As many forward passes as a worker makes before its first backward pass; the papers' pictures show them."""
+    assert [parts_under_way(position, 4, 1, 8) for position in range(4)] == [4, 3, 2, 1]
+    assert [parts_under_way(position, 4, 2, 8) for position in range(4)] == [11, 9, 7, 5]
+    assert [parts_under_way(position, 4, 2, 4) for position in range(4)] == [8, 8, 7, 5]  # there are no more
+
+
+def test_a_pipeline_keeps_as_much_as_one_worker_when_all_is_made_again():
+    shape = _shape("pangu_alpha_13b")
+    whole = worker_memory(shape, Layout(recompute="all"))
+    deep = worker_memory(shape, Layout(num_workers=4, pipeline_parallel=4, recompute="all"))
+    assert deep.activation_bytes <= whole.activation_bytes
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"num_workers": 2, "pipeline_parallel": 2, "is_sharded": True}, "does not go with a sharded layout"),
+        ({"num_workers": 3, "pipeline_parallel": 2}, r"num_workers \(3\) must be a multiple of pipeline_parallel"),
+        ({"pipeline_rounds": 2}, "needs pipeline_parallel above 1"),
         ({"num_workers": 6, "expert_parallel": 4, "is_sharded": True}, r"num_workers \(6\) must be a multiple"),
         ({"num_workers": 4, "expert_parallel": 2}, "needs a sharded layout"),
         ({"num_workers": 0}, r"num_workers \(0\)"),

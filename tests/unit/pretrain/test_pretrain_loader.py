@@ -51,17 +51,17 @@ def test_micro_batches_have_at_most_their_size(job):
 
 
 def test_the_loader_serves_every_step_once_and_the_first_worker_forecasts(job):
-    loader = Loader(job, 3, 7, rank=0, world_size=2)
+    loader = Loader(job, 3, 7, 0, 2, job.forecast)
     served = [(rows.step, forecast.shape) for rows, forecast in loader]
     loader.close()
     assert served == [(step, (2, 8)) for step in range(3, 8)]
-    second = Loader(job, 3, 3, rank=1, world_size=2)
+    second = Loader(job, 3, 3, 1, 2, None)
     assert [forecast.size for _, forecast in second] == [0]
     second.close()
 
 
 def test_an_error_in_the_thread_reaches_the_caller(job):
-    loader = Loader(job, 1, 3, rank=0, world_size=7)  # 7 workers for 6 rows
+    loader = Loader(job, 1, 3, 0, 7, None)  # 7 workers for 6 rows
     with pytest.raises(ValueError, match="world_size"):
         next(iter(loader))
     loader.close()

@@ -9,8 +9,8 @@ from data_specs.errors import SpecError
 from stages.model.config import RouterConfig
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.job import open_job
+from stages.pretrain.layout import check_batch, check_layout, row_share
 from stages.pretrain.loader import prepare_step
-from stages.pretrain.sharding import check_batch, check_experts
 from stages.pretrain.train import train
 from tests.unit.model.batches import small_shape
 from tests.unit.pretrain.inputs import payload_for, training_inputs
@@ -33,7 +33,7 @@ def test_layouts_that_do_not_fit_are_refused(shape, spread, rows, workers, messa
     shape = small_shape(num_learned_layers=int(bool(learned)), router=router)
 
     def check() -> None:
-        check_experts(shape, config, workers)
+        check_layout(shape, config, workers)
         check_batch(shape, config, rows, workers)
 
     with pytest.raises(ValueError, match=message):
@@ -46,6 +46,48 @@ def test_loads_over_all_workers_need_rows_for_each():
     check_batch(shape, PretrainConfig(), 6, 2)
     with pytest.raises(ValueError, match=r"the rows of a step \(6\) must be a multiple of the number of workers \(4\)"):
         check_batch(shape, PretrainConfig(), 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("layout", "rows", "workers", "message"),
+    [
+        ({}, 8, 3, r"pipeline_parallel \(2\) must divide the number of workers \(3\)"),
+        ({"pipeline_rounds": 3}, 8, 2, r"pipeline_rounds \(3\): 4 entries .* cannot be cut into 6 parts"),
+        ({}, 6, 4, r"the rows of a step \(6\) must be a multiple of pipelines \(2\) times micro_batch_rows \(2\)"),
+        ({"micro_batch_rows": 4}, 4, 2, r"pipeline_parallel \(2\) .* needs as many .* a step of 4 rows gives 1"),
+        ({"pipeline_rounds": 2}, 10, 2, r"pipeline_rounds \(2\) needs a multiple of it .* gives 5"),
+        ({}, 1, 4, r"a step of 1 rows cannot be shared out among 2 pipelines"),
+    ],
+)
+def test_pipelines_that_do_not_fit_are_refused(layout, rows, workers, message):
+    config = PretrainConfig(**{"pipeline_parallel": 2, "micro_batch_rows": 2, **layout})
+    shape = small_shape()  # a dense block, two RRE blocks, the head
+
+    def check() -> None:
+        check_layout(shape, config, workers)
+        check_batch(shape, config, rows, workers)
+
+    with pytest.raises(ValueError, match=message):
+        check()
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"pipeline_parallel": 2, "shard": True}, r"pipeline_parallel \(2\) does not go with shard: true"),
+        ({"pipeline_rounds": 2}, r"pipeline_rounds \(2\) above 1 needs pipeline_parallel above 1"),
+        ({"pipeline_parallel": 0}, r"pipeline_parallel \(0\) must be at least 1"),
+    ],
+)
+def test_mixes_that_are_not_in_the_table_are_refused(choices, message):
+    with pytest.raises(ValueError, match=message):
+        PretrainConfig(**choices)
+
+
+def test_workers_of_one_pipeline_read_the_same_rows():
+    config = PretrainConfig(pipeline_parallel=2)
+    assert [row_share(config, rank, 6) for rank in range(6)] == [(0, 3), (1, 3), (2, 3)] * 2
+    assert [row_share(PretrainConfig(), rank, 3) for rank in range(3)] == [(0, 3), (1, 3), (2, 3)]
 
 
 def test_spread_experts_need_shards():
