@@ -1,8 +1,9 @@
 """FSDP2, expert and pipeline parallelism as real processes on gloo: every layout makes the training of one process.
 
 Stated tolerance, fp32, six steps of AdamW with clipping at work: losses to 1e-5, gradient norms to 1e-5 of their value,
-weights to 2e-5, counts and loads to the integer. Loads are unequal, some experts get nothing in a micro-batch (a row
-holds one domain, its experts are half of all), pools end in padding, and one component learns 40 % of its tokens.
+gradients to 2e-7 (as AdamW's moments, their decayed sums, of up to 0.03; measured: 3.5e-8), weights to 2e-5, counts and
+loads to the integer. Loads are unequal, some experts get nothing in a micro-batch (a row holds one domain, its experts
+are half of all), pools end in padding, and one component learns 40 % of its tokens.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from stages.model.config import RouterConfig
 from stages.pretrain.metrics import read_metrics
 from stages.pretrain.train import train
 from tests.integration.training_processes import finish, start_workers
-from tests.unit.pretrain.inputs import final_digests, final_weights, payload_for, training_inputs
+from tests.unit.pretrain.inputs import final_digests, final_moments, final_weights, payload_for, training_inputs
 
 NUM_STEPS = 6
 ROUTER = asdict(RouterConfig(num_experts=4, top_k=2, d_expert=16))
@@ -91,6 +92,9 @@ class Trainings:
     def weights(self, name: str) -> dict[str, torch.Tensor]:
         return final_weights(self.folder / name)
 
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        return self.weights(name) | final_moments(self.folder / name)
+
     def check_equal(self, name: str, reference: str) -> None:
         lines, wanted = (read_metrics(self.folder / run, NUM_STEPS) for run in (name, reference))
         for ours, theirs in zip(lines, wanted, strict=True):
@@ -102,10 +106,11 @@ class Trainings:
             assert ours.get("learned_load") == theirs.get("learned_load")
             for one, other in zip(ours.get("balance", []), theirs.get("balance", []), strict=True):
                 assert one == pytest.approx(other, abs=1e-5)
-        weights, wanted_weights = self.weights(name), self.weights(reference)
-        assert weights.keys() == wanted_weights.keys()
-        for key, tensor in weights.items():
-            torch.testing.assert_close(tensor, wanted_weights[key], rtol=0, atol=2e-5, msg=key)
+        found, wanted_tensors = self.tensors(name), self.tensors(reference)
+        assert found.keys() == wanted_tensors.keys()
+        for key, tensor in found.items():
+            tolerance = 2e-7 if key.split(".")[0].endswith("_moment") else 2e-5
+            torch.testing.assert_close(tensor, wanted_tensors[key], rtol=0, atol=tolerance, msg=key)
 
 
 def test_two_workers_that_share_experts_equal_one_process_and_a_wrong_scale_is_caught(tmp_path: Path):

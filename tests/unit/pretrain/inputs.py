@@ -204,9 +204,17 @@ def final_digests(folder: Path) -> dict[str, str]:
 
 def final_weights(folder: Path) -> dict[str, Any]:
     """Whole weights of the newest checkpoint, as torch tensors."""
+    return _tensors(_newest(folder)[pieces.MODEL])
+
+
+def final_moments(folder: Path) -> dict[str, Any]:
+    """Whole moments of the newest checkpoint; the first ones are decayed sums of all clipped gradients."""
+    return _tensors(_newest(folder)[pieces.OPTIMIZER])
+
+
+def _tensors(reader: pieces.PieceReader) -> dict[str, Any]:
     import torch
 
-    reader = _newest(folder)[pieces.MODEL]
     return {name: torch.from_numpy(reader.read(name)) for name in reader.shapes}
 
 
