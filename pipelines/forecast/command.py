@@ -26,7 +26,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "what", metavar="WHAT", nargs="?", default="last", help="run, or checkpoint (default: last run)"
     )
     command.add_argument("--steps", default="1:20", metavar="A:B", help="updates A to B, counted from 1 (1:20)")
-    command.add_argument("--world-size", type=int, default=1, metavar="W", help="workers (1)")
+    command.add_argument("--world-size", type=int, default=1, metavar="W", help="workers, or pipelines (1)")
     command.add_argument("--expert-parallel", type=int, default=1, metavar="P", help="workers that share experts (1)")
     command.add_argument("--out", type=Path, metavar="FILE", help="write every integer as Parquet")
 

@@ -5,7 +5,7 @@ the product, twice that backward), and 12 d T/2 in each attention (scores and mi
 mask). Tables that are read by index cost nothing; recomputation and norms are not counted.
 
 Memory of a worker, in bytes per parameter that it holds: 4 weights, 4 gradients, 8 AdamW moments, all fp32; a bf16
-working copy is 2 more (of all its dense parameters at once without sharding, of the largest block with it).
+working copy is 2 more (of all its parameters at once without sharding, of the largest block with it).
 Activations are an estimate of what the backward pass keeps. Of a pipeline the worker that needs most is told: it holds
 its blocks whole, and the activations of the micro-batches that are under way there (the first worker has most of them,
 the last one makes the logits).
@@ -61,10 +61,23 @@ class Layout:
             raise ValueError(f"pipeline_parallel ({self.pipeline_parallel}) above 1 does not go with a sharded layout")
         if self.pipeline_rounds > 1 and self.pipeline_parallel == 1:
             raise ValueError(f"pipeline_rounds ({self.pipeline_rounds}) above 1 needs pipeline_parallel above 1")
+        if self.step_rows is not None:
+            self._check_step_rows(self.step_rows)
         if self.precision not in ("bf16", "fp32"):
             raise ValueError(f"precision ({self.precision!r}) must be one of bf16, fp32")
         if self.recompute not in RECOMPUTE_EVERY:
             raise ValueError(f"recompute ({self.recompute!r}) must be one of {', '.join(RECOMPUTE_EVERY)}")
+
+    def _check_step_rows(self, rows: int) -> None:
+        """As :func:`stages.pretrain.layout.check_batch` does."""
+        depth, reads = self.pipeline_parallel, self.num_workers // self.pipeline_parallel * self.micro_batch_rows
+        if depth == 1:
+            raise ValueError(f"step_rows ({rows}) is for pipelines alone: give pipeline_parallel above 1, or leave it")
+        if rows % reads or rows < depth * reads or (self.pipeline_rounds > 1 and rows % (depth * reads)):
+            least = f"a multiple of {depth * reads}" if self.pipeline_rounds > 1 else f"{depth * reads} or more"
+            raise ValueError(
+                f"step_rows ({rows}) must be a multiple of pipelines times micro_batch_rows ({reads}), and {least}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,7 @@ class WorkerMemory:
     copy_bytes: float  # weights in the form that computes: the bf16 copy, or what sharding has gathered at a time
     activation_bytes: float  # estimate
     logits_bytes: float  # logits and their gradient in fp32, often the largest single tensors
-    message_bytes: float = 0.0  # where a pipeline receives streams and their gradients: one buffer per micro-batch
+    message_bytes: float = 0.0  # streams and gradients that the engine of pipelines keeps, of each micro-batch
 
     @property
     def total_bytes(self) -> float:
@@ -116,8 +129,9 @@ def _pipeline_memory(shape: ModelShape, layout: Layout) -> list[WorkerMemory]:
     cuts, parameters = cut_model(shape, depth * rounds), entry_parameters(shape)
     width = _BF16_BYTES if layout.precision == "bf16" else _FP32_BYTES
     tokens = layout.micro_batch_rows * config.context_length
-    per_pipeline = (layout.step_rows or 0) * depth // layout.num_workers
-    passes = max(depth, per_pipeline // layout.micro_batch_rows)
+    passes = depth
+    if layout.step_rows is not None:
+        passes = layout.step_rows * depth // (layout.num_workers * layout.micro_batch_rows)
     every = RECOMPUTE_EVERY[layout.recompute]
     block, rest = _kept_numbers_of_a_block(shape, every), _again_numbers(shape, every)
     found = []
@@ -127,6 +141,7 @@ def _pipeline_memory(shape: ModelShape, layout: Layout) -> list[WorkerMemory]:
         blocks = sum(len(cut) for cut in own) - int(position == depth - 1 and not config.query_layer)
         under_way = parts_under_way(position, depth, rounds, passes) * blocks / rounds
         messages = 2 * rounds - int(position == 0) - int(position == depth - 1)
+        messages *= 1 if rounds == 1 else 2  # what the interleaved schedule sends also lives until the step ends
         found.append(
             WorkerMemory(
                 state_bytes=_STATE_BYTES * held,

@@ -27,7 +27,10 @@ def check_layout(shape: ModelShape, config: PretrainConfig, world_size: int) -> 
     """Refuse workers that cannot share the model out, naming both numbers."""
     for name in ("expert_parallel", "pipeline_parallel"):
         if world_size % getattr(config, name):
-            raise ValueError(f"{name} ({getattr(config, name)}) must divide the number of workers ({world_size})")
+            raise ValueError(
+                f"{name} ({getattr(config, name)}) must divide the number of workers ({world_size}); start another "
+                f"number of them (resources.num_workers of the node, torchrun --nproc-per-node)"
+            )
     layers = {"random routed experts": shape.num_experts if shape.config.num_rre_layers else 0}
     layers["experts of the learned router"] = shape.config.router.num_experts if shape.config.router else 0
     for name, num_experts in layers.items():
@@ -39,7 +42,7 @@ def check_layout(shape: ModelShape, config: PretrainConfig, world_size: int) -> 
         cut_model(shape, config.pipeline_parallel * config.pipeline_rounds)
     except ValueError as error:
         told = f"pipeline_parallel ({config.pipeline_parallel}), pipeline_rounds ({config.pipeline_rounds})"
-        raise ValueError(f"{told}: {error}") from None
+        raise ValueError(f"{told}: {error}; lower one of them") from None
 
 
 def check_batch(shape: ModelShape, config: PretrainConfig, batch_rows: int, world_size: int) -> None:
@@ -72,10 +75,10 @@ def _check_pipeline(config: PretrainConfig, batch_rows: int, num_pipelines: int)
         )
     passes = batch_rows // (num_pipelines * size)
     if passes < depth or (config.pipeline_rounds > 1 and passes % depth):
-        wanted = "a multiple of it" if config.pipeline_rounds > 1 else "as many"
+        wanted = f"a multiple of {depth}" if config.pipeline_rounds > 1 else f"at least {depth}"
         raise ValueError(
             f"pipeline_parallel ({depth}) with pipeline_rounds ({config.pipeline_rounds}) needs {wanted} micro-batches "
-            f"in each pipeline, or more: a step of {batch_rows} rows gives {passes}; change micro_batch_rows ({size}), "
+            f"in each pipeline: a step of {batch_rows} rows gives {passes}; change micro_batch_rows ({size}), "
             f"batch_rows of that stage of the mixture, or the number of workers"
         )
 

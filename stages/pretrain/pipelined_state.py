@@ -58,8 +58,8 @@ class PipelinedState(TrainingState):
             sum_over(table.grad.view(-1), self._place.ends)
 
     def _norm(self) -> Tensor:
-        """Squares of all parameters, each counted once. Every worker must see the same bits, or the weights of one
-        position would part: so one pipeline tells, and all add up together."""
+        """Of the whole gradient, each parameter counted once. Every worker must see the same bits, or the weights of
+        one position would part: so one pipeline tells, and all add up together."""
         gradients = [p.grad for name, p in self._named() if name != self._twin]
         square = torch.stack([torch.linalg.vector_norm(g) for g in gradients]).square().sum().reshape(1)
         if self._place.pipeline:

@@ -71,7 +71,7 @@ def train(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _make_state(job: TrainingJob, ranks: Ranks) -> TrainingState | ShardedState:
-    """A fresh state, cut over the workers where the config asks for it and there are several."""
+    """A fresh state, cut or shared out over the workers where the config asks for it and there are several."""
     try:
         check_layout(job.shape, job.config, ranks.world_size)
     except ValueError as error:

@@ -74,7 +74,7 @@ def matching_sources(data: Path) -> str:
     if missing:
         print(f"no files under {data} for {', '.join(missing)}: left out", flush=True)
     if not found:
-        raise SystemExit(f"{data} has files for none of the cards of experiment=real_data; name yours with --set")
+        raise SpecError(f"{data} has files for none of the cards of experiment=real_data; name yours with --set")
     return f"nodes.ingest.inputs.sources=[{','.join(found)}]"
 
 

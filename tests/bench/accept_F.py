@@ -6,12 +6,13 @@ One row per demand: what was wanted, what was seen, whether it holds. ``--parts`
 
 cpu             forward and backward beside the dense twin and learned top-2, optimizer apart, waiting for data
 restart         SIGKILL at seeded moments, also while checkpoints are written; one worker, two, shards, a pipeline
-layouts         one process, FSDP2, expert parallelism, both, pipelines (1F1B, interleaved): losses, gradient norms,
-                weights; a planted wrong scale
+layouts         one process, FSDP2, expert parallelism, both, pipelines (1F1B, interleaved): losses, gradients, weights;
+                a planted wrong scale
 ray_vs_torchrun two workers of Ray Train and two plain processes: the same weights to the bit
+line            one command makes the trained model out of raw dumps (experiment=rre_small), with its report; needs an
+                input laid out like the shared set of real dumps
 end_to_end      RRE, learned top-2 and dense on the input, ``--minutes`` each: losses by domain, at equal tokens and at
                 equal time; the curves as a page, curves/curves.html below ``--work``
-line            one command makes the trained model out of raw dumps (experiment=rre_small), with its report
 
 ``--input`` takes what tests/bench/dedup_corpus.py reads; without it text is made here. The speed of one H200 is another
 program's matter: tests/gpu/h200_table.py. Run it on a quiet machine; the part cpu takes 13 GB of memory.
@@ -89,7 +90,7 @@ def layouts(work: Path, table: Table) -> None:
         made = sharded.Trainings(Path(folder))
         for kind in sharded.MODELS:
             train(made.payload(kind, f"{kind}-one"))
-        for num_workers in (2, 4):
+        for num_workers in sharded.NUM_WORKERS:
             items = [
                 {"payload": made.payload(kind, f"{kind}-{name}", **spread)}
                 for name, (workers, spread) in sharded.LAYOUTS.items()

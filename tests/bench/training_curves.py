@@ -57,7 +57,7 @@ def curves(
 ) -> None:
     """Train, compare, and write the curves as ``curves.jsonl`` and ``curves.html`` below ``work``."""
     place = work / "curves"
-    texts = read_texts(given, work, results, _BYTES_PER_DOMAIN) if given else corpus((), work, results)
+    texts = read_texts(given, work, results, _BYTES_PER_DOMAIN, NUM_DOMAINS) if given else corpus((), work, results)
     inputs = {
         num_layers: text_inputs(
             place / f"inputs-{num_layers}", texts, vocab_size=VOCAB, num_domains=NUM_DOMAINS,
@@ -144,11 +144,12 @@ def _page(lines: dict[str, list[list[dict[str, Any]]]], path: Path) -> None:
     for name, x in (("tokens", "num_tokens"), ("seconds", "step_seconds")):
         overall = series(x, lambda line: line["loss"])
         charts.append(line_chart(f"Loss over {name}, nats per token", overall, smooth=True))
-    for domain in sorted(runs["rre"][-1]["loss_by_domain"]):
+    for domain in sorted({domain for run in runs.values() for line in run for domain in line["loss_by_domain"]}):
         of_domain = series("step_seconds", lambda line, domain=domain: line["loss_by_domain"].get(domain))
         charts.append(line_chart(f"Loss of {domain} over seconds", of_domain, smooth=True))
     title = "RRE, learned top-2 and dense"
-    head = el("head", el("meta", charset="utf-8"), el("title", title), el("style", Html(CSS)))
+    viewport = el("meta", name="viewport", content="width=device-width, initial-scale=1")
+    head = el("head", el("meta", charset="utf-8"), viewport, el("title", title), el("style", Html(CSS)))
     body = el("body", el("main", section("curves", title, el("div", charts, class_="pair"))))
     path.write_text("<!doctype html>\n" + el("html", head, body, lang="en").markup, encoding="utf-8")
 

@@ -5,6 +5,7 @@ Legend: G domains, V vocabulary.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -114,14 +115,17 @@ def text_inputs(
     return {"pools": pools, "plan": plan, "tokenizer": tokenizer, "routing": routing}
 
 
-def read_texts(paths: Sequence[Path], work: Path, results: Results, max_bytes: int) -> list[Text]:
+def read_texts(
+    paths: Sequence[Path], work: Path, results: Results, max_bytes: int, num_domains: int | None = None
+) -> list[Text]:
     """Documents of the inputs without exact copies (see :mod:`tests.bench.dedup_corpus`), at most ``max_bytes`` of
-    UTF-8 in each domain."""
+    UTF-8 in each domain; of the ``num_domains`` largest domains only, if so many are asked for."""
     found: list[Text] = []
-    sizes: dict[str, int] = {}
+    sizes: Counter[str] = Counter()
     for text in corpus(paths, work, results):
         size = len(text.text.encode())
-        if sizes.get(text.domain, 0) + size <= max_bytes:
-            sizes[text.domain] = sizes.get(text.domain, 0) + size
+        if sizes[text.domain] + size <= max_bytes:
+            sizes[text.domain] += size
             found.append(text)
-    return found
+    largest = {domain for domain, _ in sizes.most_common(num_domains)}
+    return [text for text in found if text.domain in largest]

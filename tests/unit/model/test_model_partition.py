@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stages.model.config import ModelShape, RouterConfig
 from stages.model.cost import flops_per_token
 from stages.model.initial import build_model
-from stages.model.parameters import num_parameters
+from stages.model.parameters import num_active_parameters, num_parameters, table_parameters
 from stages.model.partition import cut_entries, entry_flops, entry_parameters
 from stages.model.router import RoutingRecord
 from tests.unit.model.batches import EOD, PAD, batch_of, small_shape, table_of
@@ -32,8 +32,11 @@ SHAPES = {
 @pytest.mark.parametrize("kind", SHAPES)
 def test_entries_add_up_to_the_model(kind: str):
     shape = SHAPES[kind]
-    assert sum(entry_flops(shape)) == pytest.approx(flops_per_token(shape), rel=1e-12)
-    assert sum(entry_flops(shape, 5)) == pytest.approx(flops_per_token(shape, 5), rel=1e-12)
+    config, products = shape.config, num_active_parameters(shape) - table_parameters(shape)
+    for row_tokens in (5, config.context_length):
+        attention = 12 * config.num_layers * config.d_model * row_tokens / 2
+        assert flops_per_token(shape, row_tokens) == pytest.approx(6 * products + attention, rel=1e-12)
+    assert sum(entry_flops(shape)) == flops_per_token(shape, config.context_length)
     twice = shape.vocab_size * shape.config.d_model if shape.config.tied_output else 0
     assert sum(entry_parameters(shape)) == num_parameters(shape) + twice
     blocks = shape.config.num_dense_layers + shape.config.num_rre_layers + shape.config.num_learned_layers

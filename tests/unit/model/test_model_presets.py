@@ -111,6 +111,9 @@ def test_memory_of_a_pipeline_is_that_of_its_fullest_worker():
     assert deep.message_bytes in (16 * 1024 * 16384 * 2, 2 * 16 * 1024 * 16384 * 2)
     long = worker_memory(shape, Layout(num_workers=16, pipeline_parallel=16, step_rows=512))
     assert long.message_bytes in (512 * 1024 * 16384 * 2, 2 * 512 * 1024 * 16384 * 2)
+    # two parts a worker: the first worker receives two gradients and one stream, and keeps what it sends
+    rounds = worker_memory(shape, Layout(num_workers=2, pipeline_parallel=2, pipeline_rounds=2))
+    assert rounds.message_bytes == 2 * 3 * 2 * 1024 * 16384 * 2
 
 
 def test_what_is_under_way_in_a_pipeline_by_hand():
@@ -133,6 +136,16 @@ def test_a_pipeline_keeps_as_much_as_one_worker_when_all_is_made_again():
         ({"num_workers": 2, "pipeline_parallel": 2, "is_sharded": True}, "does not go with a sharded layout"),
         ({"num_workers": 3, "pipeline_parallel": 2}, r"num_workers \(3\) must be a multiple of pipeline_parallel"),
         ({"pipeline_rounds": 2}, "needs pipeline_parallel above 1"),
+        ({"step_rows": 8}, r"step_rows \(8\) is for pipelines alone"),
+        (
+            {"num_workers": 4, "pipeline_parallel": 2, "step_rows": 5},
+            r"a multiple of pipelines .* \(2\), and 4 or more",
+        ),
+        ({"num_workers": 4, "pipeline_parallel": 2, "step_rows": 2}, r"\(2\) must be .* and 4 or more"),
+        (
+            {"num_workers": 4, "pipeline_parallel": 2, "pipeline_rounds": 2, "step_rows": 6},
+            r"and a multiple of 4",
+        ),
         ({"num_workers": 6, "expert_parallel": 4, "is_sharded": True}, r"num_workers \(6\) must be a multiple"),
         ({"num_workers": 4, "expert_parallel": 2}, "needs a sharded layout"),
         ({"num_workers": 0}, r"num_workers \(0\)"),

@@ -36,6 +36,20 @@ def test_groups_and_values_below_them_can_be_overridden(tmp_path: Path) -> None:
     assert (config.cluster.engine, config.cluster.address, config.cluster.ship_code) == ("ray", "127.0.0.1:6379", True)
 
 
+def test_an_experiment_stands_on_another() -> None:
+    config = compose_run(["pipeline=corpus", "experiment=rre_small", "data_root=/dumps", INLINE])
+    trained = config.nodes["pretrain"]["config"]
+    assert config.name == "rre_small"
+    assert (trained["num_steps"], trained["model"]["d_model"], trained["model"]["experts_per_domain"]) == (400, 256, 4)
+    assert config.nodes["mix"]["config"]["stages"][0]["weights"] == {
+        "zh": 7547,
+        "en": 7590,
+        "zh_en": 7751,
+        "code": 7524,
+    }
+    assert "source:laws_zh" in config.nodes["ingest"]["inputs"]["sources"]  # of real_data
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -20,6 +20,17 @@ def test_the_trillion_of_sigma_on_its_machine(capsys):
     assert "of each of 512 workers" in printed
 
 
+def test_a_pipeline_tells_of_its_fullest_worker_and_the_help_what_goes_together(capsys):
+    overrides = ["model=pangu_alpha_13b", "num_workers=4", "pipeline_parallel=2", "step_rows=8"]
+    assert main(["model-size", *overrides]) == 0
+    printed = capsys.readouterr().out
+    assert "of the one of 4 workers that needs most" in printed
+    assert "buffers of the pipeline" in printed
+    with pytest.raises(SystemExit):
+        main(["model-size", "--help"])
+    assert "blocks are either cut or shared out" in capsys.readouterr().out
+
+
 def test_overrides_reach_shape_data_and_layout():
     shape, layout = read_request(
         ["model=pangu_ultra_moe_like", "router.top_k=4", "num_dense_layers=1", "vocab_size=100", "micro_batch_rows=2"],
@@ -49,6 +60,7 @@ def test_a_preset_of_ones_own(tmp_path):
         (["d_model"], "write key=value"),
         (["d_model=wide"], "model.d_model"),
         (["num_workers=6", "expert_parallel=4", "is_sharded=true"], r"num_workers \(6\) must be a multiple"),
+        (["num_workers=8", "pipeline_parallel=8"], r"entries .* cannot be cut into 8 parts"),
         (["vocab_size=0"], r"vocab_size \(0\) must be at least 1"),
     ],
 )

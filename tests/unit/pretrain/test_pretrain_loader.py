@@ -50,7 +50,7 @@ def test_micro_batches_have_at_most_their_size(job):
     assert [len(m.domains_B) for m in prepare_step(job, 1, 0, 1).micro_batches] == [2, 2, 2]
 
 
-def test_the_loader_serves_every_step_once_and_the_first_worker_forecasts(job):
+def test_the_loader_serves_every_step_once_and_foretells_where_asked(job):
     loader = Loader(job, 3, 7, 0, 2, job.forecast)
     served = [(rows.step, forecast.shape) for rows, forecast in loader]
     loader.close()

@@ -54,8 +54,8 @@ def test_loads_over_all_workers_need_rows_for_each():
         ({}, 8, 3, r"pipeline_parallel \(2\) must divide the number of workers \(3\)"),
         ({"pipeline_rounds": 3}, 8, 2, r"pipeline_rounds \(3\): 4 entries .* cannot be cut into 6 parts"),
         ({}, 6, 4, r"the rows of a step \(6\) must be a multiple of pipelines \(2\) times micro_batch_rows \(2\)"),
-        ({"micro_batch_rows": 4}, 4, 2, r"pipeline_parallel \(2\) .* needs as many .* a step of 4 rows gives 1"),
-        ({"pipeline_rounds": 2}, 10, 2, r"pipeline_rounds \(2\) needs a multiple of it .* gives 5"),
+        ({"micro_batch_rows": 4}, 4, 2, r"needs at least 2 micro-batches in each pipeline: a step of 4 rows gives 1"),
+        ({"pipeline_rounds": 2}, 10, 2, r"pipeline_rounds \(2\) needs a multiple of 2 .* gives 5"),
         ({}, 1, 4, r"a step of 1 rows cannot be shared out among 2 pipelines"),
     ],
 )
