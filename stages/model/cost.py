@@ -22,7 +22,7 @@ from stages.model.parameters import (
     feed_forward_parameters,
     table_parameters,
 )
-from stages.model.partition import cut_model, entry_flops, entry_parameters
+from stages.model.partition import cut_model, entry_flops, entry_parameters, fills_pipeline
 
 _STATE_BYTES = 16  # fp32 weight, gradient, two moments
 _BF16_BYTES = 2
@@ -68,12 +68,17 @@ class Layout:
         if self.recompute not in RECOMPUTE_EVERY:
             raise ValueError(f"recompute ({self.recompute!r}) must be one of {', '.join(RECOMPUTE_EVERY)}")
 
+    @property
+    def rows_of_a_pass(self) -> int:
+        """Rows that all pipelines together read in one micro-batch each."""
+        return self.num_workers // self.pipeline_parallel * self.micro_batch_rows
+
     def _check_step_rows(self, rows: int) -> None:
         """As :func:`stages.pretrain.layout.check_batch` does."""
-        depth, reads = self.pipeline_parallel, self.num_workers // self.pipeline_parallel * self.micro_batch_rows
+        depth, reads = self.pipeline_parallel, self.rows_of_a_pass
         if depth == 1:
             raise ValueError(f"step_rows ({rows}) is for pipelines alone: give pipeline_parallel above 1, or leave it")
-        if rows % reads or rows < depth * reads or (self.pipeline_rounds > 1 and rows % (depth * reads)):
+        if rows % reads or not fills_pipeline(rows // reads, depth, self.pipeline_rounds):
             least = f"a multiple of {depth * reads}" if self.pipeline_rounds > 1 else f"{depth * reads} or more"
             raise ValueError(
                 f"step_rows ({rows}) must be a multiple of pipelines times micro_batch_rows ({reads}), and {least}"
@@ -129,9 +134,7 @@ def _pipeline_memory(shape: ModelShape, layout: Layout) -> list[WorkerMemory]:
     cuts, parameters = cut_model(shape, depth * rounds), entry_parameters(shape)
     width = _BF16_BYTES if layout.precision == "bf16" else _FP32_BYTES
     tokens = layout.micro_batch_rows * config.context_length
-    passes = depth
-    if layout.step_rows is not None:
-        passes = layout.step_rows * depth // (layout.num_workers * layout.micro_batch_rows)
+    passes = depth if layout.step_rows is None else layout.step_rows // layout.rows_of_a_pass
     every = RECOMPUTE_EVERY[layout.recompute]
     block, rest = _kept_numbers_of_a_block(shape, every), _again_numbers(shape, every)
     found = []

@@ -44,6 +44,12 @@ def cut_model(shape: ModelShape, num_parts: int) -> list[range]:
     return cut_entries(entry_flops(shape), num_parts)
 
 
+def fills_pipeline(passes: int, depth: int, rounds: int) -> bool:
+    """Whether a step of so many micro-batches suits a pipeline of ``depth`` workers with ``rounds`` parts each: every
+    worker gets one to do, and interleaved ones go round in whole groups."""
+    return passes >= depth and (rounds == 1 or passes % depth == 0)
+
+
 def cut_entries(costs: Sequence[float], num_parts: int) -> list[range]:
     """Cut entries into ``num_parts`` runs, none empty, so that the dearest run is as cheap as can be. Of equal cuts the
     one whose last parts begin earliest. Raises :class:`ValueError` for more parts than entries."""

@@ -12,7 +12,7 @@ from typing import Any
 from stages.model.block import LearnedBlock
 from stages.model.config import ModelShape
 from stages.model.decoder import Decoder
-from stages.model.partition import cut_model
+from stages.model.partition import cut_model, fills_pipeline
 from stages.pretrain.config import PretrainConfig
 
 
@@ -74,7 +74,7 @@ def _check_pipeline(config: PretrainConfig, batch_rows: int, num_pipelines: int)
             f"multiple of pipelines ({num_pipelines}) times micro_batch_rows ({size})"
         )
     passes = batch_rows // (num_pipelines * size)
-    if passes < depth or (config.pipeline_rounds > 1 and passes % depth):
+    if not fills_pipeline(passes, depth, config.pipeline_rounds):
         wanted = f"a multiple of {depth}" if config.pipeline_rounds > 1 else f"at least {depth}"
         raise ValueError(
             f"pipeline_parallel ({depth}) with pipeline_rounds ({config.pipeline_rounds}) needs {wanted} micro-batches "
