@@ -25,6 +25,7 @@ from stages.model.decoder import Decoder
 from stages.model.dispatch import plan_rows
 from stages.model.exported import exported_files
 from stages.model.loss import row_losses
+from stages.model.products import products_in
 from stages.model.routing_table import RoutingTable
 
 _CPU = torch.device("cpu")
@@ -48,7 +49,7 @@ def make_measure(config: EvaluateConfig, checkpoint_path: Path, pools_path: Path
         out.ledger.add("row", component, domain, KEPT, num_rows)
         out.ledger.add("row", component, domain, DROPPED, available - num_rows, reason="max_rows")
         loss_sum, num_targets = 0.0, 0
-        with torch.inference_mode(), _fixed_threads(config.num_threads):
+        with torch.inference_mode(), _fixed_threads(config.num_threads), products_in(config.precision, _CPU):
             for start in range(0, num_rows, config.batch_rows):
                 chosen = np.arange(start, min(num_rows, start + config.batch_rows))
                 rows, counted = (

@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stages.model.products import cpu_product
+
 #: Rows of the matrix of ones that sums bias gradients: 8 elements of bf16 are the 16 bytes a grouped product needs.
 _ONES_ROWS = 8
 
@@ -59,7 +61,7 @@ class _Loop(torch.autograd.Function):
 
         def work(expert: int, rows: slice) -> None:
             window, own = _window(rows, x_NI.shape[0])
-            y_WO = torch.mm(x_NI[window], weight_EIO[expert])
+            y_WO = cpu_product(x_NI[window], weight_EIO[expert])
             if bias_EO is None:
                 y_NO[rows] = y_WO[own]
             else:
@@ -78,12 +80,12 @@ class _Loop(torch.autograd.Function):
 
         def work(expert: int, rows: slice) -> None:
             window, own = _window(rows, x_NI.shape[0])
-            x_gradient_NI[rows] = torch.mm(gradient_NO[window], weight_EIO[expert].t())[own]
+            x_gradient_NI[rows] = cpu_product(gradient_NO[window], weight_EIO[expert].t())[own]
             turned_IW = x_NI.new_empty(x_NI.shape[1], window.stop - window.start)
             turned_IW[:, own] = x_NI[rows].t()
             turned_IW[:, : own.start].zero_()
             turned_IW[:, own.stop :].zero_()
-            torch.mm(turned_IW, gradient_NO[window], out=weight_gradient_EIO[expert])
+            weight_gradient_EIO[expert] = cpu_product(turned_IW, gradient_NO[window])
             if bias_gradient_EO is not None:
                 torch.sum(gradient_NO[rows], 0, out=bias_gradient_EO[expert])
 

@@ -41,8 +41,8 @@ class PretrainConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)  # shape and initial values
     seed: int = 0  # first weights
-    # "bf16": forward and backward on a bf16 copy, weights and optimizer stay fp32. CPUs without bf16 matrix
-    # instructions compute it several times slower than fp32.
+    # "bf16": forward and backward on a bf16 copy, weights and optimizer stay fp32. CPUs that do not multiply in bf16
+    # (those without AVX-512) make the products in fp32; it is then no faster than fp32.
     precision: str = "fp32"
 
     peak_learning_rate: float = 1e-3  # right for small models; A: 1e-4 at 2.6B, 2e-5 at 200B

@@ -26,6 +26,7 @@ import torch
 from data_specs.errors import SpecError, StageError
 from stages.model.config import RECOMPUTE_EVERY
 from stages.model.initial import build_model
+from stages.model.products import products_in
 from stages.pretrain.checkpoint import CheckpointWriter, check_pinned, fault_of, load_checkpoint
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.job import TrainingJob, open_job
@@ -55,6 +56,7 @@ def train(payload: dict[str, Any]) -> dict[str, Any]:
     with (
         fixed_numerics(job.config.num_threads_per_worker),
         join_ranks(job.config.device) as ranks,
+        products_in(job.config.precision, ranks.device),
         _stop_requests() as stop,
         one_writer(job.folder, _WAIT_SECONDS) if ranks.rank == 0 else nullcontext(),
     ):

@@ -32,6 +32,7 @@ from data_specs.manifest import Artifact
 from stages.model.config import ModelConfig
 from stages.model.initial import build_model
 from stages.model.loss import row_losses
+from stages.model.products import products_in
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.job import make_payload, open_job
 from stages.pretrain.loader import Loader, prepare_step
@@ -99,7 +100,7 @@ def forward_backward(kinds: Sequence[str], given: Sequence[Path], work: Path, re
         (host,) = prepare_step(job, 1, 0, 1).micro_batches
         ready[kind] = build_model(job.shape, 0).to(torch.bfloat16), host.to(cpu)
     spent: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
-    with fixed_numerics(THREADS):
+    with fixed_numerics(THREADS), products_in("bf16", cpu):
         for turn in range(repeat + 1):
             for kind, (model, batch) in ready.items():
                 for parameter in model.parameters():
@@ -119,7 +120,7 @@ def step_parts(kind: str, given: Sequence[Path], work: Path, num_steps: int) -> 
     """Median seconds of the parts of a step, as `train` takes them, of the steps after the first; no checkpoint."""
     job = open_job(payload_of(kind, inputs_of(kind, given, work), work / kind))
     found: list[dict[str, float]] = []
-    with fixed_numerics(THREADS), join_ranks("cpu") as ranks:
+    with fixed_numerics(THREADS), join_ranks("cpu") as ranks, products_in("bf16", ranks.device):
         state = TrainingState(build_model(job.shape, 0), job.config, ranks.device)
         loader = Loader(job, 1, num_steps + 1, ranks.rank, ranks.world_size, job.forecast)
         began = time.perf_counter()
