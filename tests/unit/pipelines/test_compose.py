@@ -40,7 +40,7 @@ def test_an_experiment_stands_on_another() -> None:
     config = compose_run(["pipeline=corpus", "experiment=rre_small", "data_root=/dumps", INLINE])
     trained = config.nodes["pretrain"]["config"]
     assert config.name == "rre_small"
-    assert (trained["num_steps"], trained["model"]["d_model"], trained["model"]["experts_per_domain"]) == (400, 256, 4)
+    assert (trained["num_steps"], trained["model"]["d_model"], trained["model"]["experts_per_domain"]) == (300, 256, 4)
     assert config.nodes["mix"]["config"]["stages"][0]["weights"] == {
         "zh": 7547,
         "en": 7590,
