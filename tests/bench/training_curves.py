@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -25,6 +24,7 @@ from stages.model.config import ModelConfig
 from stages.pretrain.config import PretrainConfig
 from stages.pretrain.export import mean_losses
 from stages.pretrain.job import make_payload
+from stages.pretrain.journal import Journal
 from stages.pretrain.metrics import read_metrics
 from stages.pretrain.train import train
 from tests.bench.acceptance_table import Table
@@ -85,7 +85,8 @@ def curves(
 
 
 def _train(kind: str, inputs: dict[str, Artifact], folder: Path, seed: int, minutes: float) -> list[dict[str, Any]]:
-    """Lines of a training of about ``minutes``: a few steps say how many it will be."""
+    """Lines of a training of at least ``minutes``; it goes on from what an earlier call left in ``folder``. Steps are
+    asked for by the pace of the last ones until the time is over: the first few are slower than the rest."""
 
     def payload(num_steps: int) -> dict[str, Any]:
         config = PretrainConfig(
@@ -95,13 +96,20 @@ def _train(kind: str, inputs: dict[str, Artifact], folder: Path, seed: int, minu
         )  # fmt: skip
         return make_payload(config, inputs, folder)
 
-    train(payload(_WARM_STEPS))
-    seconds = statistics.median(line["step_seconds"] for line in read_metrics(folder, _WARM_STEPS)[1:])
-    num_steps = max(2 * _WARM_STEPS, math.ceil(60 * minutes / seconds))
-    began = time.perf_counter()
-    train(payload(num_steps))
-    print(f"{kind}, seed {seed}: {num_steps} steps in {time.perf_counter() - began:.0f} s", flush=True)
-    return read_metrics(folder, num_steps)
+    done = max((entry.step for entry in Journal(folder).entries()), default=0)
+    lines = _train_to(payload(max(_WARM_STEPS, done)))
+    while (left := 60 * minutes - sum(line["step_seconds"] for line in lines)) > 0:
+        pace = statistics.median(line["step_seconds"] for line in lines[-_WINDOW:])
+        lines = _train_to(payload(len(lines) + math.ceil(left / pace)))
+    seconds = sum(line["step_seconds"] for line in lines)
+    print(f"{kind}, seed {seed}: {len(lines)} steps in {seconds:.0f} s", flush=True)
+    return lines
+
+
+def _train_to(payload: dict[str, Any]) -> list[dict[str, Any]]:
+    """Lines of a training from its first step to the last that the payload asks for."""
+    train(payload)
+    return read_metrics(Path(payload["folder"]), payload["config"]["num_steps"])
 
 
 def falls(lines: list[dict[str, Any]], name: str, table: Table) -> None:
