@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from data_specs.errors import DataError, StageError
 from data_specs.plan import PlanStage
+from stages.model import products
 from stages.model.initial import build_model
 from stages.pretrain import record as record_module
 from stages.pretrain import train as train_module
@@ -88,6 +89,17 @@ def test_continuing_equals_never_having_stopped(tmp_path, inputs, precision):
         assert value["resumed_from"] == started_at
     assert final_digests(tmp_path / "parts") == final_digests(tmp_path / "whole")
     assert _steps_in(tmp_path / "parts") == list(range(1, 10))
+
+
+def test_activations_made_again_change_no_bit_where_bf16_products_are_made_in_fp32(tmp_path, inputs, monkeypatch):
+    """On any CPU: what is forced here is the way of CPUs without bf16 products."""
+    monkeypatch.setattr(products, "cpu_multiplies_bf16", lambda: False)
+    for recompute in ("none", "all"):
+        given = {"num_steps": 4, "precision": "bf16", "recompute": recompute}
+        train(payload_for(inputs, tmp_path / recompute, **given))
+    ours, theirs = (final_weights(tmp_path / recompute) for recompute in ("all", "none"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_a_finished_run_does_nothing(tmp_path, inputs):
