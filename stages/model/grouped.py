@@ -85,7 +85,7 @@ class _Loop(torch.autograd.Function):
             turned_IW[:, own] = x_NI[rows].t()
             turned_IW[:, : own.start].zero_()
             turned_IW[:, own.stop :].zero_()
-            weight_gradient_EIO[expert] = cpu_product(turned_IW, gradient_NO[window])
+            cpu_product(turned_IW, gradient_NO[window], out=weight_gradient_EIO[expert])
             if bias_gradient_EO is not None:
                 torch.sum(gradient_NO[rows], 0, out=bias_gradient_EO[expert])
 

@@ -47,11 +47,12 @@ def cpu_multiplies_bf16() -> bool:
     return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def cpu_product(a_IK: Tensor, b_KO: Tensor) -> Tensor:
-    """``a_IK @ b_KO`` on a CPU, on any thread."""
+def cpu_product(a_IK: Tensor, b_KO: Tensor, out: Tensor | None = None) -> Tensor:
+    """``a_IK @ b_KO`` on a CPU, on any thread; written to ``out`` if given."""
     if a_IK.dtype != torch.bfloat16 or cpu_multiplies_bf16():
-        return torch.mm(a_IK, b_KO)
-    return torch.mm(a_IK.float(), b_KO.float()).to(torch.bfloat16)
+        return torch.mm(a_IK, b_KO, out=out)
+    wide_IO = torch.mm(a_IK.float(), b_KO.float())
+    return wide_IO.to(torch.bfloat16) if out is None else out.copy_(wide_IO)
 
 
 class InFp32(TorchDispatchMode):

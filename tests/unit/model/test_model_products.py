@@ -89,6 +89,9 @@ def test_the_product_of_an_expert(monkeypatch):
     monkeypatch.setattr(products, "cpu_multiplies_bf16", lambda: False)
     _same(cpu_product(a, b), a.float() @ b.float())
     assert torch.equal(cpu_product(a.float(), b.float()), a.float() @ b.float())
+    place = torch.empty(6, 5, dtype=torch.bfloat16)
+    cpu_product(a, b, out=place)
+    _same(place, a.float() @ b.float())
 
 
 def test_experts_of_a_cpu_without_bf16_products(monkeypatch):
